@@ -1,0 +1,1 @@
+"""The ledger of calls, its rollups, and everything computed from them."""

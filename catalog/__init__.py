@@ -1,0 +1,1 @@
+"""Providers, credentials, models and prices."""

@@ -1,0 +1,1 @@
+"""A few nouns without Django models: money, errors, hashing, ids, pages."""

@@ -1,0 +1,1 @@
+"""What each organization and user wants: priority, limits, providers."""

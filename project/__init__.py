@@ -1,0 +1,1 @@
+"""Settings, URLs, ASGI, Celery, the embedded services and the process runner."""

@@ -1,0 +1,1 @@
+"""The gateway: composes everything below into a decision, calls providers, records."""

@@ -1,0 +1,1 @@
+"""One file per wire format: pure translation of requests, answers, chunks, usage and errors."""

@@ -1,0 +1,1 @@
+"""Organizations, members and roles, API keys, the audit trail, and the wall between them."""
