@@ -1,0 +1,235 @@
+"""What all pages share: whole page or fragment, the shell around them, the theme.
+
+1. A view calls ``render_page``; only a targeted htmx swap gets a fragment.
+2. The fragment is the template's part with the target's name, so both live in one file.
+3. ``member_page`` is the gate of every page behind sign-in: it finds the member and opens the
+   organization's scope. ``shell`` tells the sidebar which organization and section are open.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import wraps
+from http import HTTPStatus
+from typing import Any, Concatenate, ParamSpec, cast
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from django.conf import settings
+from django.contrib.auth.decorators import login_required
+from django.core.exceptions import PermissionDenied
+from django.db import connection
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import render
+from django.template.loader import render_to_string
+from django.utils.cache import patch_vary_headers
+from django.utils.html import format_html
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.views.decorators.http import require_POST
+from django_htmx.http import trigger_client_event
+from django_htmx.middleware import HtmxDetails
+
+from tenancy.core import Actor, Role, may
+from tenancy.models import User
+from tenancy.scope import tenant_scope
+
+P = ParamSpec("P")
+ORGANIZATION_IN_SESSION = "organization"
+THEME_COOKIE = "er-theme"
+_THEME_S = 365 * 24 * 3600
+_HOME = "/enterprise-router/"
+
+
+class Theme(StrEnum):
+    """The colours of the pages; ``SYSTEM`` follows the browser."""
+
+    SYSTEM = "system"
+    LIGHT = "light"
+    DARK = "dark"
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A signed-in user in the organization whose page is open."""
+
+    user: User
+    organization_id: UUID
+    organization: str
+    role: Role
+    time_zone: str
+
+    def may(self, needed: Role) -> bool:
+        """Whether the role includes ``needed``."""
+        return may(self.role, needed)
+
+    def require(self, needed: Role) -> None:
+        """Raises ``PermissionDenied`` (403) when the role does not include ``needed``."""
+        if not self.may(needed):
+            raise PermissionDenied(
+                f"This needs the role {needed}; yours is {self.role}. An admin can change that."
+            )
+
+    def zone(self) -> ZoneInfo:
+        """The organization's reporting time zone."""
+        return ZoneInfo(self.time_zone)
+
+    def actor(self, request: HttpRequest) -> Actor:
+        """The member as the audit trail names them."""
+        source = request.META.get("REMOTE_ADDR", "")
+        return Actor(kind="user", id=self.user.id, name=self.user.email, source=source)
+
+
+class MemberRequest(HttpRequest):
+    """A request that passed ``member_page``."""
+
+    member: Member
+    memberships: list[Member]
+
+
+def member_page(
+    view: Callable[Concatenate[MemberRequest, P], HttpResponse],
+) -> Callable[Concatenate[HttpRequest, P], HttpResponse]:
+    """Lets only members in, and runs the view inside the scope of their organization.
+
+    Nobody signed in: to the sign-in page. A member of several organizations gets the one chosen
+    last, or the oldest.
+    """
+
+    @wraps(view)
+    def gated(request: HttpRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
+        memberships = memberships_of(cast(User, request.user))
+        chosen = request.session.get(ORGANIZATION_IN_SESSION)
+        found = [m for m in memberships if str(m.organization_id) == chosen] or memberships
+        if not found:
+            return render(request, "no_organization.html", status=HTTPStatus.FORBIDDEN)
+        mine = cast(MemberRequest, request)
+        mine.memberships = memberships
+        mine.member = found[0]
+        with tenant_scope(mine.member.organization_id):
+            return view(mine, *args, **kwargs)
+
+    return login_required(gated)
+
+
+def memberships_of(user: User) -> list[Member]:
+    """The organizations that a user belongs to, the oldest first. Works outside every scope."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT organization_id, name, role, time_zone FROM app.user_memberships(%s)", [user.id]
+        )
+        rows = cursor.fetchall()
+    return [Member(user, id_, name, Role(role), zone) for id_, name, role, zone in rows]
+
+
+def wants_fragment(request: HttpRequest, target: str) -> bool:
+    """Whether htmx asks for the part called ``target`` alone.
+
+    A boosted link and a restore of history want the whole page. htmx 4 sends ``section#panel``
+    where htmx 2 sends ``panel``.
+    """
+    htmx = HtmxDetails(request)
+    return (
+        bool(htmx)
+        and not htmx.boosted
+        and not htmx.history_restore_request
+        and (htmx.target or "").rpartition("#")[2] == target
+    )
+
+
+def render_page(
+    request: HttpRequest,
+    template: str,
+    context: dict[str, Any],
+    *,
+    target: str = "panel",
+    status: int = HTTPStatus.OK,
+) -> HttpResponse:
+    """The page, or its part ``target`` to a swap of that part.
+
+    ``context["title"]`` is the page's title; ``context["tab"]``, where set, moves the mark in the
+    tab bar along with a swapped panel.
+    """
+    if wants_fragment(request, target):
+        html = format_html("<title>{} · Enterprise Router</title>", context["title"])
+        html += render_to_string(f"{template}#{target}", context, request)
+        if target == "panel" and "tab" in context:
+            html += render_to_string("_tabs.html", {**context, "out_of_band": True}, request)
+    else:
+        html = render_to_string(template, context, request)
+    response = HttpResponse(html, status=status)
+    keep_fragments_apart(response)
+    return response
+
+
+def keep_fragments_apart(response: HttpResponse) -> None:
+    """Stops a browser's cache from showing a fragment where a page belongs."""
+    patch_vary_headers(response, ("HX-Request", "HX-Target"))
+    response.headers["Cache-Control"] = "private, no-cache"
+
+
+def toast(response: HttpResponse, text: str, *, bad: bool = False) -> HttpResponse:
+    """The response, which also shows ``text`` in a corner of the page for some seconds."""
+    return trigger_client_event(response, "toast", {"text": text, "bad": bad})
+
+
+def shell(request: HttpRequest) -> dict[str, Any]:
+    """Context processor: what the sidebar shows. No SQL.
+
+    Sign-in and error pages have no member.
+    """
+    return {
+        "shell": {
+            "member": getattr(request, "member", None),
+            "memberships": getattr(request, "memberships", []),
+            "section": request.path.split("/", 2)[1],
+        }
+    }
+
+
+@require_POST
+@login_required
+def choose_organization(request: HttpRequest) -> HttpResponse:
+    """Opens another organization of the same user; one that is not theirs is not found."""
+    asked = request.POST.get("organization", "")
+    if asked not in {str(m.organization_id) for m in memberships_of(cast(User, request.user))}:
+        raise Http404
+    request.session[ORGANIZATION_IN_SESSION] = asked
+    return HttpResponseRedirect(_HOME)
+
+
+@require_POST
+def theme(request: HttpRequest) -> HttpResponse:
+    """Keeps the chosen theme in a cookie, so that the server renders it and nothing flashes."""
+    try:
+        chosen = Theme(request.POST.get("theme", ""))
+    except ValueError:
+        return HttpResponse("Choose system, light or dark.", status=422, content_type="text/plain")
+    response: HttpResponse
+    if HtmxDetails(request):
+        response = HttpResponse(status=HTTPStatus.NO_CONTENT)
+        trigger_client_event(response, "theme", {"value": chosen})
+    else:
+        response = HttpResponseRedirect(_own_address(request, request.POST.get("next", "")))
+    response.set_cookie(
+        THEME_COOKIE,
+        chosen,
+        max_age=_THEME_S,
+        secure=settings.SESSION_COOKIE_SECURE,
+        httponly=True,
+        samesite="Lax",
+    )
+    return response
+
+
+def current_page(request: HttpRequest) -> str:
+    """The path of the page that a htmx request came from, or "" when it is not one of ours."""
+    return cast(str | None, HtmxDetails(request).current_url_abs_path) or ""
+
+
+def _own_address(request: HttpRequest, address: str) -> str:
+    ours = url_has_allowed_host_and_scheme(
+        address, allowed_hosts={request.get_host()}, require_https=request.is_secure()
+    )
+    return address if ours else _HOME
