@@ -1,0 +1,126 @@
+"""The ledger of calls and its hourly rollups. Written by the drainer, read by pages and API."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from django.db import models
+
+
+class Call(models.Model):
+    """One call. The table is partitioned by time; rows are only ever added.
+
+    Its true primary key is (organization_id, created_at, id); ``id`` is a UUIDv7.
+    """
+
+    id = models.UUIDField(primary_key=True)
+    organization_id = models.UUIDField()
+    created_at = models.DateTimeField()
+    provider = models.TextField(blank=True)
+    task_type = models.TextField()
+    model_requested = models.TextField()
+    model_used = models.TextField(blank=True)
+    priority = models.TextField(blank=True)
+    success = models.BooleanField()
+    status = models.SmallIntegerField(db_comment="HTTP status of the answer; 499: client left")
+    error_code = models.TextField(blank=True)
+    stream = models.BooleanField()
+    latency_ms = models.IntegerField()
+    first_token_ms = models.IntegerField(null=True)
+    overhead_us = models.IntegerField(null=True)
+    input_tokens = models.BigIntegerField()
+    output_tokens = models.BigIntegerField()
+    cached_tokens = models.BigIntegerField()
+    reasoning_tokens = models.BigIntegerField()
+    cost_nano = models.BigIntegerField()
+    cost_estimated = models.BooleanField()
+    usage = models.JSONField(db_comment="every quantity that the provider reported")
+    price = models.JSONField(null=True, db_comment="the prices that the cost follows from")
+    fallback_used = models.BooleanField()
+    attempts = models.SmallIntegerField()
+    cache_hit = models.BooleanField()
+    ab_test = models.UUIDField(null=True)
+    variant = models.TextField(blank=True)
+    api_key = models.UUIDField(null=True, db_column="api_key_id")
+    user = models.UUIDField(null=True, db_column="user_id")
+    region = models.TextField(blank=True)
+    decision = models.JSONField(db_comment="why it went where it went")
+    metadata = models.JSONField()
+
+    class Meta:
+        db_table = "router_analytics"
+        managed = False
+
+    def __str__(self) -> str:
+        return str(self.id)
+
+
+class Rollup(models.Model):
+    """Sums of one hour for one provider, model, key, user and status."""
+
+    organization_id = models.UUIDField()
+    hour = models.DateTimeField()
+    provider = models.TextField()
+    model_used = models.TextField()
+    api_key = models.UUIDField(db_column="api_key_id")
+    user = models.UUIDField(db_column="user_id")
+    status = models.SmallIntegerField()
+    pk = models.CompositePrimaryKey(
+        "organization_id", "hour", "provider", "model_used", "api_key", "user", "status"
+    )
+    calls = models.BigIntegerField()
+    successes = models.BigIntegerField()
+    fallbacks = models.BigIntegerField()
+    cache_hits = models.BigIntegerField()
+    input_tokens = models.BigIntegerField()
+    output_tokens = models.BigIntegerField()
+    cached_tokens = models.BigIntegerField()
+    reasoning_tokens = models.BigIntegerField()
+    cost_nano = models.BigIntegerField()
+    latency_ms_sum = models.BigIntegerField()
+
+    class Meta:
+        db_table = "router_rollups"
+        managed = False
+
+    def __str__(self) -> str:
+        return f"{self.hour} {self.provider} {self.model_used}"
+
+
+class LatencyRollup(models.Model):
+    """How many successful calls of one hour fell into each latency bucket."""
+
+    organization_id = models.UUIDField()
+    hour = models.DateTimeField()
+    provider = models.TextField()
+    model_used = models.TextField()
+    api_key = models.UUIDField(db_column="api_key_id")
+    bucket = models.SmallIntegerField()
+    pk = models.CompositePrimaryKey(
+        "organization_id", "hour", "provider", "model_used", "api_key", "bucket"
+    )
+    calls = models.BigIntegerField()
+
+    class Meta:
+        db_table = "router_latency_rollups"
+        managed = False
+
+    def __str__(self) -> str:
+        return f"{self.hour} {self.provider} {self.bucket}"
+
+
+class Quarantine(models.Model):
+    """A journal record that the ledger refused, kept whole for a person to look at."""
+
+    id: ClassVar = models.BigAutoField(primary_key=True)
+    writer = models.TextField()
+    record = models.BinaryField()
+    error = models.TextField()
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        db_table = "router_quarantine"
+        managed = False
+
+    def __str__(self) -> str:
+        return self.error

@@ -1,0 +1,116 @@
+"""Typed readers of environment variables; a typo stops the process at start, by name."""
+
+from __future__ import annotations
+
+import os
+from base64 import b64decode
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+
+class SettingError(Exception):
+    """A setting is missing or cannot be read; the message names it and says what it should be."""
+
+
+def text(name: str, default: str | None = None) -> str:
+    """The value of ``name``, or of the file that ``name_FILE`` points to, or the default."""
+    file = os.environ.get(f"{name}_FILE")
+    if file:
+        try:
+            return Path(file).read_text(encoding="utf-8").strip()
+        except OSError as why:
+            raise SettingError(f"{name}_FILE: cannot read {file}: {why.strerror}") from None
+    value = os.environ.get(name, default)
+    if value is None:
+        raise SettingError(f"{name} is not set. See .env.example for what it is.")
+    return value
+
+
+def flag(name: str, default: bool) -> bool:
+    """A yes/no setting; refuses anything else."""
+    value = text(name, "1" if default else "0").lower()
+    if value in ("1", "true", "yes", "on"):
+        return True
+    if value in ("0", "false", "no", "off", ""):
+        return False
+    raise SettingError(f"{name}={value!r} is neither true nor false.")
+
+
+def number(name: str, default: int, *, at_least: int, at_most: int) -> int:
+    """A whole number within bounds."""
+    value = text(name, str(default))
+    try:
+        found = int(value)
+    except ValueError:
+        raise SettingError(f"{name}={value!r} is not a whole number.") from None
+    if not at_least <= found <= at_most:
+        raise SettingError(f"{name}={found} is outside {at_least}..{at_most}.")
+    return found
+
+
+def words(name: str, default: str = "") -> list[str]:
+    """A comma-separated list without empty entries."""
+    return [word.strip() for word in text(name, default).split(",") if word.strip()]
+
+
+def choice(name: str, default: str, options: tuple[str, ...]) -> str:
+    """One of a closed set of words."""
+    value = text(name, default)
+    if value not in options:
+        raise SettingError(f"{name}={value!r} is not one of: {', '.join(options)}.")
+    return value
+
+
+def key(name: str) -> bytes:
+    """A 32-byte secret in base64."""
+    try:
+        value = b64decode(text(name), validate=True)
+    except ValueError:
+        value = b""
+    if len(value) != 32:
+        raise SettingError(f"{name} must be 32 random bytes in base64 (openssl rand -base64 32).")
+    return value
+
+
+def networks(name: str) -> tuple[IPv4Network | IPv6Network, ...]:
+    """Networks in CIDR notation."""
+    try:
+        return tuple(ip_network(word) for word in words(name))
+    except ValueError as why:
+        raise SettingError(f"{name}: {why}") from None
+
+
+def database(name: str) -> dict[str, object]:
+    """A Postgres address as Django's connection settings."""
+    url = urlsplit(text(name))
+    if url.scheme not in ("postgres", "postgresql") or not url.path.strip("/"):
+        raise SettingError(f"{name} must look like postgresql://user:password@host:5432/database")
+    return {
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": unquote(url.path.strip("/")),
+        "USER": unquote(url.username or ""),
+        "PASSWORD": unquote(url.password or ""),
+        "HOST": url.hostname or "",
+        "PORT": str(url.port or 5432),
+    }
+
+
+def mail(name: str) -> dict[str, object]:
+    """Django's mail settings from smtp://user:password@host:587/?tls=1, or the console when empty."""
+    value = text(name, "")
+    if not value:
+        return {"EMAIL_BACKEND": "django.core.mail.backends.console.EmailBackend"}
+    url = urlsplit(value)
+    if url.scheme not in ("smtp", "smtps") or not url.hostname:
+        raise SettingError(f"{name} must look like smtp://user:password@host:587/?tls=1")
+    return {
+        "EMAIL_BACKEND": "django.core.mail.backends.smtp.EmailBackend",
+        "EMAIL_HOST": url.hostname,
+        "EMAIL_PORT": url.port or (465 if url.scheme == "smtps" else 587),
+        "EMAIL_HOST_USER": unquote(url.username or ""),
+        "EMAIL_HOST_PASSWORD": unquote(url.password or ""),
+        "EMAIL_USE_SSL": url.scheme == "smtps",
+        "EMAIL_USE_TLS": url.scheme == "smtp" and "tls=1" in url.query,
+        "EMAIL_TIMEOUT": 20,
+    }

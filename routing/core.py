@@ -1,0 +1,235 @@
+"""Where a call goes and why. Pure: the same arguments give the same decision.
+
+1. Candidates: the deployments that serve the model asked for.
+2. Filters: each candidate that may not answer falls out with its reason.
+3. Scores: cost, speed and quality of each survivor relative to the best, weighed by priority.
+4. Order: healthy before resting, preferred providers first, then by score.
+
+``attempts`` then walks that order: it yields a deployment and is sent what came of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from catalog.pricing import upper_bound_nano
+
+from preferences.core import Preferences, Priority
+from routing.model import (
+    HEALTHY,
+    Call,
+    Candidate,
+    Decision,
+    Deployment,
+    Health,
+    Refusal,
+    need_names,
+)
+from routing.refusals import refuse
+
+ATTEMPTS_MAX = 3
+RETRY_AFTER_MAX_S = 10.0
+BACKOFF_S = (0.2, 0.6)
+
+# How much cost, speed and quality weigh under each priority.
+WEIGHTS = {
+    Priority.COST: (1.0, 0.0, 0.0),
+    Priority.SPEED: (0.0, 1.0, 0.0),
+    Priority.QUALITY: (0.0, 0.0, 1.0),
+    Priority.BALANCED: (0.4, 0.3, 0.3),
+    Priority.PRIVACY: (0.4, 0.3, 0.3),
+}
+
+
+def decide(
+    call: Call,
+    candidates: Sequence[Deployment],
+    wanted: Preferences,
+    *,
+    health: Mapping[str, Health],
+    now_ms: int,
+    served: Sequence[str] = (),
+) -> Decision | Refusal:
+    """The ordered plan for a call, or why none of ``candidates`` may answer it.
+
+    ``served`` are the models of the organization, for the message when there is no candidate.
+    """
+    kept: list[Candidate] = []
+    out: list[Candidate] = []
+    for deployment in candidates:
+        candidate = _judge(call, deployment, wanted, health.get(deployment.id, HEALTHY), now_ms)
+        (out if candidate.reason else kept).append(candidate)
+    wants_count = not call.counted and any(c.reason in _COUNT_MAY_CHANGE for c in out)
+    if not kept:
+        refusal = refuse(call, out, wanted, served=served)
+        return replace(refusal, wants_count=wants_count)
+    ranked = kept if len(kept) == 1 else _rank(kept, wanted)
+    return Decision(
+        ranked=tuple(ranked), out=tuple(out), preferences=wanted, wants_count=wants_count
+    )
+
+
+_COUNT_MAY_CHANGE = frozenset({"max_cost", "context_window"})
+
+
+def _judge(
+    call: Call, deployment: Deployment, wanted: Preferences, health: Health, now_ms: int
+) -> Candidate:
+    """The deployment as a candidate; with a reason when it may not answer."""
+    p50, p95 = (
+        (health.first_p50_ms, health.first_p95_ms)
+        if call.stream
+        else (health.p50_ms, health.p95_ms)
+    )
+    estimate = bound = None
+    if deployment.price is not None:
+        output = _output_bound(call, deployment)
+        bound = upper_bound_nano(call.input_tokens, output, call.n, deployment.price)
+        estimate = (
+            bound
+            if call.counted
+            else upper_bound_nano(call.prompt_estimate, output, call.n, deployment.price)
+        )
+    reason, detail = _why_not(call, deployment, wanted, bound, p95)
+    return Candidate(
+        deployment=deployment,
+        estimate_nano=bound if reason == "max_cost" else estimate,
+        expected_ms=p50,
+        p95_ms=p95,
+        score=1.0,
+        reason=reason,
+        detail=detail,
+        resting=health.open_until_ms > now_ms,
+    )
+
+
+def _output_bound(call: Call, deployment: Deployment) -> int:
+    asked = call.max_output_tokens
+    limit = deployment.max_output_tokens
+    return limit if asked is None else min(asked, limit)
+
+
+def _why_not(
+    call: Call,
+    deployment: Deployment,
+    wanted: Preferences,
+    bound_nano: int | None,
+    p95_ms: int | None,
+) -> tuple[str, str]:
+    """The first reason that keeps a deployment out, with its figures; empty when none does."""
+    provider = deployment.provider
+    if deployment.operation != call.operation:
+        return "operation", f"serves {deployment.operation}, not {call.operation}"
+    if provider in wanted.blocked_providers:
+        return "blocked", f"{provider} is blocked"
+    if wanted.allowed_providers is not None and provider not in wanted.allowed_providers:
+        return "not_allowed", f"{provider} is not among the providers allowed for this call"
+    if wanted.priority is Priority.PRIVACY and not deployment.is_local:
+        return "not_local", f"{provider} is not marked local"
+    if deployment.target is None:
+        return "no_credential", f"{provider} has no credential"
+    lacking = call.needs & ~deployment.capabilities
+    if lacking:
+        return "capability", f"lacks {', '.join(need_names(lacking))}"
+    if call.stream and not deployment.streams:
+        return "capability", "lacks streaming"
+    if call.unsupported and (fields := call.unsupported.get(deployment.wire)):
+        return "unsupported_field", f"cannot pass on {', '.join(fields)}"
+    if call.input_tokens > deployment.context_window:
+        return "context_window", f"{call.input_tokens:,} of {deployment.context_window:,} tokens"
+    if wanted.max_cost_nano is not None:
+        if bound_nano is None:
+            return "no_price", "has no price to hold against the maximum cost"
+        if bound_nano > wanted.max_cost_nano:
+            return "max_cost", f"could cost {bound_nano} of {wanted.max_cost_nano} nano-USD"
+    if wanted.max_latency_ms is not None and p95_ms is not None and p95_ms > wanted.max_latency_ms:
+        return "max_latency", f"p95 {p95_ms} ms of {wanted.max_latency_ms} ms"
+    return "", ""
+
+
+def _rank(kept: list[Candidate], wanted: Preferences) -> list[Candidate]:
+    """Survivors in the order in which they are tried."""
+    cost, speed, quality = WEIGHTS[wanted.priority or Priority.BALANCED]
+    cheapest = min((c.estimate_nano for c in kept if c.estimate_nano), default=0)
+    fastest = min((c.expected_ms for c in kept if c.expected_ms), default=0)
+    best = max(c.deployment.quality for c in kept) or 1
+    scored = [
+        replace(
+            c,
+            score=cost * _relative(cheapest, c.estimate_nano)
+            # What was never measured counts as fast, so that it gets measured.
+            + speed * (1.0 if c.expected_ms is None else _relative(fastest, c.expected_ms))
+            + quality * c.deployment.quality / best,
+        )
+        for c in kept
+    ]
+    preferred = wanted.preferred_providers
+
+    def order(c: Candidate) -> tuple[bool, bool, float, float, int, str]:
+        return (
+            c.resting,
+            bool(preferred) and c.deployment.provider not in preferred,
+            -c.score,
+            float("inf") if c.estimate_nano is None else c.estimate_nano,
+            -c.deployment.quality,
+            c.deployment.id,
+        )
+
+    return sorted(scored, key=order)
+
+
+def _relative(best: int, value: int | None) -> float:
+    """1 for the best, towards 0 for the worse; 0 where there is no figure, 1 where it is free."""
+    if value is None:
+        return 0.0
+    return 1.0 if value <= 0 else min(1.0, best / value)
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """What came of an attempt that did not answer.
+
+    ``scope`` says whose fault: ``call`` (the client's, no other deployment would do better),
+    ``deployment`` (try another), ``credential`` (try another, never this one again).
+    """
+
+    status: int
+    code: str
+    message: str
+    scope: str = "deployment"
+    type: str = "upstream_error"
+    param: str | None = None
+    retry_after_s: float | None = None
+    started: bool = False
+
+
+RETRYABLE = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 520, 522, 524, 529})
+
+
+def attempts(
+    decision: Decision, *, jitter: float
+) -> Generator[tuple[Candidate, float], Failure, None]:
+    """Yields the deployment to try next and the seconds to wait before; is sent its failure.
+
+    Ends when nothing is left to try: at most three attempts, one retry of a deployment, and none
+    once content has started or when the fault is the client's. ``jitter`` is chance in [0, 1).
+    """
+    made = 0
+    failed: list[tuple[Candidate, Failure]] = []
+    for candidate in decision.ranked[:ATTEMPTS_MAX]:
+        failure = yield candidate, 0.0
+        made += 1
+        if failure.started or failure.scope == "call":
+            return
+        failed.append((candidate, failure))
+    again = [(c, f) for c, f in failed if f.scope == "deployment" and f.status in RETRYABLE]
+    for candidate, failure in sorted(again, key=lambda pair: pair[1].retry_after_s or 0.0):
+        wait = failure.retry_after_s
+        if made >= ATTEMPTS_MAX or (wait is not None and wait > RETRY_AFTER_MAX_S):
+            return
+        low, high = BACKOFF_S
+        failure = yield candidate, (low + (high - low) * jitter if wait is None else wait)
+        made += 1
+        if failure.started or failure.scope == "call":
+            return

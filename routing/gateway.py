@@ -1,0 +1,377 @@
+"""The story of one call: who, what, may it, where, go, write down.
+
+1. Who: the key's digest leads to the organization's snapshot in memory.
+2. What: the body is read once; the fields that routing does not need pass through untouched.
+3. May it: one trip to Redis for the epoch and the health of the deployments in question.
+4. Where: ``decide`` orders the deployments that may answer, and says why.
+5. Go: ``attempts`` walks that order until one answers; see ``routing.attempt``.
+6. Write down: one journal record before the first dispatch, one after the last byte.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Callable
+from dataclasses import dataclass
+
+from catalog import tokens
+from lib.errors import RouterError
+from lib.hashing import key_digest, looks_like_key
+from lib.ids import uuid7_text
+from preferences.core import tighten
+from routing.attempt import Answered, Attempter, Streaming
+from routing.core import Failure, attempts, decide
+from routing.incoming import (
+    Incoming,
+    Reply,
+    Wanted,
+    check_key,
+    client_address,
+    preferences_of,
+    read_headers,
+)
+from routing.journal import Journal, JournalFull
+from routing.live import Admission, Live
+from routing.model import Call, Decision, Refusal
+from routing.record import CLIENT_LEFT, Record
+from routing.snapshot import DatabaseDown, Key, Snapshot, SnapshotStore
+from routing.wire.base import Request
+from routing.wire.openai import WIRES
+from routing.wire.request import parse_chat, parse_embeddings
+
+RELOADS_MAX = 3
+COUNT_IN_THREAD_BYTES = 50_000
+BYTES_PER_TOKEN = 4
+
+_PARSE: dict[str, Callable[[bytes], Request]] = {
+    "chat": parse_chat,
+    "embeddings": parse_embeddings,
+}
+
+
+@dataclass(slots=True)
+class Caller:
+    """Who calls, and the configuration that holds for this call."""
+
+    snapshot: Snapshot
+    key: Key
+    wanted: Wanted
+
+
+class Gateway:
+    """Answers calls; one per process."""
+
+    def __init__(
+        self,
+        *,
+        store: SnapshotStore,
+        live: Live,
+        journal: Journal,
+        attempter: Attempter,
+        pepper: bytes,
+        trusted_proxies: int,
+        random_bits: Callable[[int], int],
+    ) -> None:
+        self._store = store
+        self._live = live
+        self._journal = journal
+        self._attempter = attempter
+        self._pepper = pepper
+        self._proxies = trusted_proxies
+        self._random_bits = random_bits
+
+    async def call(self, incoming: Incoming, operation: str) -> Reply:
+        """The answer to one call; every refusal is an OpenAI-shaped error, never an exception."""
+        began_ns = time.monotonic_ns()
+        try:
+            caller = await self.who(incoming)
+        except RouterError as refused:
+            return _error(refused, [])
+        record = self._new_record(caller.key, caller.snapshot, operation)
+        try:
+            return await self._serve(incoming, caller, record, began_ns)
+        except RouterError as refused:
+            self._write_down(record, began_ns, status=refused.status, error_code=refused.code)
+            return _error(refused, self._told(record, began_ns))
+        except asyncio.CancelledError:
+            self._settle_cancelled(record)
+            self._write_down(record, began_ns, status=CLIENT_LEFT, error_code="client_left")
+            raise
+
+    # 1. Who
+
+    async def who(self, incoming: Incoming, scope: str = "gateway") -> Caller:
+        """The key's organization; raises ``RouterError`` when the key may not be used."""
+        wanted = read_headers(incoming.headers)
+        if not wanted.secret:
+            raise RouterError(
+                401,
+                "missing_api_key",
+                "No API key. Send it as 'Authorization: Bearer er_live_…'; "
+                "create one under API keys.",
+                type="authentication_error",
+            )
+        if not looks_like_key(wanted.secret):
+            raise _unknown_key()
+        digest = key_digest(self._pepper, wanted.secret)
+        found = self._store.find(digest)
+        if found is None:
+            try:
+                found = await self._store.look_up(digest)
+            except DatabaseDown:
+                raise RouterError(
+                    503,
+                    "configuration_unavailable",
+                    "This key's configuration cannot be read right now. Try again in a moment.",
+                    type="server_error",
+                    retry_after_s=1.0,
+                ) from None
+        if found is None:
+            raise _unknown_key()
+        snapshot, key = found
+        address = client_address(incoming.client, wanted.forwarded, self._proxies)
+        check_key(key, scope=scope, address=address, now_s=time.time())
+        return Caller(snapshot, key, wanted)
+
+    def _new_record(self, key: Key, snapshot: Snapshot, operation: str) -> Record:
+        now_ms = time.time_ns() // 1_000_000
+        return Record(
+            id=uuid7_text(now_ms, self._random_bits(74)),
+            organization_id=snapshot.organization_id,
+            created_ms=now_ms,
+            operation=operation,
+            api_key_id=key.id,
+            user_id=key.user_id,
+        )
+
+    async def _serve(
+        self, incoming: Incoming, caller: Caller, record: Record, began_ns: int
+    ) -> Reply:
+        request = _PARSE[record.operation](incoming.body)
+        record.model_requested = request.model
+        record.stream = request.stream
+        decision = await self._decide(incoming, caller, request, record)
+        record.decision = decision
+        if isinstance(decision, Refusal):
+            raise RouterError(
+                decision.status,
+                decision.code,
+                decision.message,
+                type=decision.type,
+                param=decision.param,
+                retry_after_s=decision.retry_after_s,
+            )
+        answered = await self._go(caller.snapshot, decision, request, record)
+        if isinstance(answered, Failure):
+            raise _as_error(answered)
+        if isinstance(answered, Streaming):
+            return self._stream_reply(caller.snapshot, answered, record, began_ns)
+        self._write_down(record, began_ns, status=200, error_code="")
+        headers = [(b"content-type", b"application/json"), *self._told(record, began_ns)]
+        return Reply(200, headers, answered.body)
+
+    # 3. May it, 4. Where
+
+    async def admit(
+        self, incoming: Incoming, caller: Caller, model: str, operation: str
+    ) -> Admission:
+        """One trip to Redis; where it tells of another epoch, the configuration is read again.
+
+        ``caller`` is brought up to date. Raises ``RouterError`` when the key is gone by then.
+        """
+        for _ in range(RELOADS_MAX):
+            ids = caller.snapshot.candidates(model, operation).ids
+            admission = await self._live.admit(
+                caller.snapshot.live_key, ids, time.time_ns() // 1_000_000
+            )
+            if not admission.reachable or admission.epoch == caller.snapshot.epoch:
+                return admission
+            try:
+                await self._store.reload(caller.snapshot.organization_id)
+            except DatabaseDown:
+                return admission
+            renewed = await self.who(incoming)
+            caller.snapshot, caller.key = renewed.snapshot, renewed.key
+        return admission
+
+    async def _decide(
+        self, incoming: Incoming, caller: Caller, request: Request, record: Record
+    ) -> Decision | Refusal:
+        wishes, record.metadata = preferences_of(caller.wanted.router)
+        admission = await self.admit(incoming, caller, request.model, record.operation)
+        snapshot = caller.snapshot
+        candidates = snapshot.candidates(request.model, record.operation).deployments
+        wanted = tighten(caller.key.wanted, wishes) if caller.wanted.router else caller.key.wanted
+        call = _call_of(request, record.operation, {d.wire for d in candidates})
+        for _ in range(2):
+            decision = decide(
+                call,
+                candidates,
+                wanted,
+                health=admission.health,
+                now_ms=record.created_ms,
+                served=snapshot.served(record.operation) if not candidates else (),
+            )
+            if not decision.wants_count:
+                break
+            call = await _counted(call, request)
+        return decision
+
+    # 5. Go
+
+    async def _go(
+        self, snapshot: Snapshot, decision: Decision, request: Request, record: Record
+    ) -> Answered | Streaming | Failure:
+        plan = attempts(decision, jitter=self._random_bits(16) / 65536)
+        candidate, wait_s = next(plan)
+        self._journal_admission(record, candidate)
+        while True:
+            if wait_s:
+                await asyncio.sleep(wait_s)
+            outcome = await self._attempter.attempt(candidate, request, record, snapshot.live_key)
+            if not isinstance(outcome, Failure):
+                return outcome
+            try:
+                candidate, wait_s = plan.send(outcome)
+            except StopIteration:
+                return outcome
+
+    # 6. Write down
+
+    def _journal_admission(self, record: Record, candidate: object) -> None:
+        try:
+            self._journal.append(record.admission(candidate))  # type: ignore[arg-type]
+        except JournalFull:
+            raise RouterError(
+                503,
+                "accounting_unavailable",
+                "The router cannot write calls down right now, so it makes none. Try again soon.",
+                type="server_error",
+                retry_after_s=5.0,
+            ) from None
+
+    def _write_down(self, record: Record, began_ns: int, *, status: int, error_code: str) -> None:
+        total_ns = time.monotonic_ns() - began_ns
+        try:
+            self._journal.append(
+                record.outcome(
+                    status=status,
+                    error_code=error_code,
+                    latency_ms=total_ns // 1_000_000,
+                    overhead_us=max(0, total_ns - record.waited_ns) // 1000,
+                )
+            )
+        except JournalFull:
+            # The admission stands in the journal; the drainer settles it at its estimate.
+            return
+
+    def _settle_cancelled(self, record: Record) -> None:
+        if record.admitted and record.usage is None and record.answered_by is None:
+            self._attempter.estimate_abandoned(record)
+
+    def _told(self, record: Record, began_ns: int) -> list[tuple[bytes, bytes]]:
+        overhead_ns = max(0, time.monotonic_ns() - began_ns - record.waited_ns)
+        headers = [
+            (b"x-router-call-id", record.id.encode()),
+            (b"x-router-attempts", b"%d" % len(record.attempts)),
+            (b"x-router-overhead-ms", b"%.3f" % (overhead_ns / 1e6)),
+            (b"x-router-cost", _usd(record.cost_nano)),
+        ]
+        if record.answered_by is not None:
+            answered = record.answered_by.deployment
+            headers.append((b"x-router-provider", answered.provider.encode()))
+            headers.append((b"x-router-model", answered.model.encode()))
+        return headers
+
+    def _stream_reply(
+        self, snapshot: Snapshot, streaming: Streaming, record: Record, began_ns: int
+    ) -> Reply:
+        # The cost of a stream is known at its end; until then the header holds the estimate.
+        assert record.answered_by is not None
+        record.cost_nano = record.answered_by.estimate_nano or 0
+        headers = [
+            (b"content-type", b"text/event-stream; charset=utf-8"),
+            (b"cache-control", b"no-cache"),
+            (b"x-accel-buffering", b"no"),
+            *self._told(record, began_ns),
+            (b"x-router-cost-estimated", b"true"),
+        ]
+        record.cost_nano = 0
+        return Reply(200, headers, stream=self._relay(snapshot, streaming, record, began_ns))
+
+    async def _relay(
+        self, snapshot: Snapshot, streaming: Streaming, record: Record, began_ns: int
+    ) -> AsyncGenerator[bytes, None]:
+        """Passes a stream on and writes it down, however it ends."""
+        status, code = CLIENT_LEFT, "client_left"
+        try:
+            async for piece in self._attempter.relay(streaming, record, snapshot.live_key):
+                yield piece
+            failure = streaming.failure
+            status, code = (200, "") if failure is None else (failure.status, failure.code)
+            if failure is None:
+                yield b": x-router-cost %b\n\n" % _usd(record.cost_nano)
+        finally:
+            # Also when the client left or the task was cancelled: nothing here waits.
+            self._attempter.end(streaming, record)
+            self._write_down(record, began_ns, status=status, error_code=code)
+
+
+def _call_of(request: Request, operation: str, wires: set[str]) -> Call:
+    unsupported = {}
+    for wire in wires:
+        if wire != "openai" and (fields := WIRES[wire].unsupported(request)):
+            unsupported[wire] = tuple(fields)
+    bound = tokens.bound_of(request)
+    return Call(
+        operation=operation,
+        model=request.model,
+        stream=request.stream,
+        needs=request.needs,
+        prompt_estimate=min(bound, request.prompt_bytes // BYTES_PER_TOKEN + 8),
+        input_tokens=bound,
+        counted=False,
+        max_output_tokens=request.max_output_tokens,
+        n=request.n,
+        unsupported=unsupported,
+    )
+
+
+async def _counted(call: Call, request: Request) -> Call:
+    return call
+
+
+def _usd(nano: int) -> bytes:
+    return b"%d.%09d" % divmod(nano, 1_000_000_000)
+
+
+def _unknown_key() -> RouterError:
+    return RouterError(
+        401,
+        "invalid_api_key",
+        "This API key is not known here. Check that it was copied whole, "
+        "or create one under API keys.",
+        type="authentication_error",
+    )
+
+
+def _error(refused: RouterError, headers: list[tuple[bytes, bytes]]) -> Reply:
+    import orjson
+
+    return Reply(
+        refused.status,
+        [(b"content-type", b"application/json"), *refused.headers(), *headers],
+        orjson.dumps(refused.body()),
+    )
+
+
+def _as_error(failure: Failure) -> RouterError:
+    return RouterError(
+        failure.status,
+        failure.code,
+        failure.message,
+        type=failure.type,
+        param=failure.param,
+        retry_after_s=failure.retry_after_s,
+    )

@@ -1,0 +1,204 @@
+"""What a client sent, and what is sent back: the same for both doors."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass, field
+from decimal import Decimal, InvalidOperation
+from ipaddress import ip_address
+
+import orjson
+
+from lib.errors import RouterError
+from lib.money import nano_from_usd
+from preferences.core import Preferences, Priority
+from routing.snapshot import Key
+
+METADATA_PAIRS_MAX = 16
+METADATA_NAME_MAX = 64
+METADATA_VALUE_MAX = 512
+LATENCY_MS_MIN = 50
+LATENCY_MS_MAX = 600_000
+
+
+@dataclass(slots=True)
+class Incoming:
+    """A request to the gateway. Header names are lower-case bytes."""
+
+    headers: list[tuple[bytes, bytes]]
+    body: bytes
+    client: str
+
+
+@dataclass(slots=True)
+class Reply:
+    """An answer: a whole ``body``, or a ``stream`` of pieces that records its own end."""
+
+    status: int
+    headers: list[tuple[bytes, bytes]]
+    body: bytes = b""
+    stream: AsyncGenerator[bytes, None] | None = None
+
+
+@dataclass(slots=True)
+class Wanted:
+    """What the headers of a request say: who calls, and what it wants tightened."""
+
+    secret: bytes = b""
+    forwarded: bytes = b""
+    router: dict[bytes, bytes] = field(default_factory=dict)
+
+
+def read_headers(headers: list[tuple[bytes, bytes]]) -> Wanted:
+    """The few headers that the router reads; everything else stays here."""
+    wanted = Wanted()
+    for name, value in headers:
+        if name == b"authorization":
+            if value[:7].lower() == b"bearer ":
+                wanted.secret = value[7:].strip()
+        elif name == b"x-api-key" or name == b"api-key":
+            wanted.secret = wanted.secret or value.strip()
+        elif name == b"x-forwarded-for":
+            wanted.forwarded = value
+        elif name.startswith(b"x-router-"):
+            wanted.router[name] = value
+    return wanted
+
+
+def preferences_of(router: dict[bytes, bytes]) -> tuple[Preferences, dict[str, str]]:
+    """The request's own preferences and metadata; raises ``RouterError`` naming a bad header."""
+    priority = None
+    cost = latency = None
+    allowed = None
+    metadata: dict[str, str] = {}
+    for name, raw in router.items():
+        value = raw.decode("latin-1").strip()
+        if name == b"x-router-priority":
+            priority = _priority(value)
+        elif name == b"x-router-max-cost":
+            cost = _max_cost(value)
+        elif name == b"x-router-max-latency-ms":
+            latency = _max_latency(value)
+        elif name == b"x-router-providers":
+            allowed = frozenset(p.strip() for p in value.split(",") if p.strip())
+            if not allowed:
+                raise _bad(name, value, "a comma-separated list of providers, such as openai,groq")
+        elif name == b"x-router-metadata":
+            metadata = _metadata(raw)
+        else:
+            known = "priority, max-cost, max-latency-ms, providers, metadata"
+            raise RouterError(
+                400,
+                "unknown_header",
+                f"{name.decode()} is not a header of the router. There are x-router-: {known}.",
+                param=name.decode(),
+            )
+    wishes = Preferences(
+        priority=priority, max_cost_nano=cost, max_latency_ms=latency, allowed_providers=allowed
+    )
+    return wishes, metadata
+
+
+def _bad(name: bytes, value: str, wanted: str) -> RouterError:
+    header = name.decode()
+    return RouterError(
+        400, "invalid_header", f'{header}: "{value[:80]}" is not {wanted}.', param=header
+    )
+
+
+def _priority(value: str) -> Priority:
+    try:
+        return Priority(value.lower())
+    except ValueError:
+        raise _bad(b"x-router-priority", value, "one of: " + ", ".join(Priority)) from None
+
+
+def _max_cost(value: str) -> int:
+    try:
+        nano = nano_from_usd(Decimal(value.removeprefix("$")))
+    except (ValueError, InvalidOperation):
+        nano = 0
+    if nano <= 0:
+        raise _bad(b"x-router-max-cost", value, "an amount in USD above zero, such as 0.05")
+    return nano
+
+
+def _max_latency(value: str) -> int:
+    if not value.isascii() or not value.isdigit() or len(value) > 7:
+        ms = 0
+    else:
+        ms = int(value)
+    if not LATENCY_MS_MIN <= ms <= LATENCY_MS_MAX:
+        wanted = f"a whole number of milliseconds from {LATENCY_MS_MIN} to {LATENCY_MS_MAX}"
+        raise _bad(b"x-router-max-latency-ms", value, wanted)
+    return ms
+
+
+def _metadata(raw: bytes) -> dict[str, str]:
+    name = b"x-router-metadata"
+    shown = raw.decode("utf-8", "replace")
+    try:
+        found = orjson.loads(raw)
+    except orjson.JSONDecodeError:
+        raise _bad(name, shown, 'a JSON object, such as {"team": "legal"}') from None
+    if not isinstance(found, dict) or len(found) > METADATA_PAIRS_MAX:
+        raise _bad(name, shown, f"a JSON object of at most {METADATA_PAIRS_MAX} pairs")
+    for key, value in found.items():
+        if not isinstance(value, str) or len(key) > METADATA_NAME_MAX:
+            raise _bad(name, shown, "a JSON object of short names with texts as values")
+        if len(value) > METADATA_VALUE_MAX:
+            raise _bad(name, shown, f"made of values of at most {METADATA_VALUE_MAX} characters")
+    return found
+
+
+def client_address(peer: str, forwarded: bytes, proxies: int) -> str:
+    """The caller's address: the peer, or what the trusted proxies in front of it saw.
+
+    With ``proxies`` trusted proxies the last that many entries of X-Forwarded-For are theirs.
+    """
+    if not proxies or not forwarded:
+        return peer
+    hops = [hop.strip() for hop in forwarded.decode("latin-1").split(",")]
+    return hops[-proxies] if len(hops) >= proxies else hops[0]
+
+
+def check_key(key: Key, *, scope: str, address: str, now_s: float) -> None:
+    """Raises ``RouterError`` when the key may not be used so, from there, now."""
+    if key.revoked:
+        raise RouterError(
+            401,
+            "key_revoked",
+            f'The API key "{key.name}" was revoked. Use another, or create one under API keys.',
+            type="authentication_error",
+        )
+    if key.expires_at_s is not None and now_s >= key.expires_at_s:
+        raise RouterError(
+            401,
+            "key_expired",
+            f'The API key "{key.name}" has expired. Use another, or create one under API keys.',
+            type="authentication_error",
+        )
+    if scope not in key.scopes:
+        raise RouterError(
+            403,
+            "scope_missing",
+            f'The API key "{key.name}" has no "{scope}" scope. Use a key that has it.',
+            type="permission_error",
+        )
+    if key.networks and not _inside(key, address):
+        raise RouterError(
+            403,
+            "network_not_allowed",
+            f'The API key "{key.name}" may not be used from {address or "this address"}. '
+            "Change its allowed networks under API keys.",
+            type="permission_error",
+        )
+
+
+def _inside(key: Key, address: str) -> bool:
+    try:
+        ip = ip_address(address)
+    except ValueError:
+        return False
+    mapped = getattr(ip, "ipv4_mapped", None)
+    return any((mapped or ip) in network for network in key.networks)

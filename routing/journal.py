@@ -1,0 +1,167 @@
+"""The append-only file that a call is written to before and after it is made.
+
+1. Each process start makes a directory of its own, so ``(writer, seq)`` never repeats, and holds
+   a lock on it: an unlocked directory belongs to a process that ended.
+2. A record is a length, a CRC-32 and JSON, written whole by one ``write(2)``: once it returned,
+   killing the process loses nothing.
+3. A thread flushes to disk every 20 ms, so losing power loses at most that.
+4. When a segment is full the next one starts; the drainer removes segments whose calls are all
+   in the ledger.
+5. A record that cannot be written stops admission: a call that is not written down is not made.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import struct
+import threading
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+SEGMENT_BYTES_MAX = 8 * 2**20
+RECORD_BYTES_MAX = 16 * 2**20
+SYNC_EVERY_S = 0.02
+RESERVE_BYTES = 64 * 2**20
+LOCK_NAME = "lock"
+SUFFIX = ".log"
+HEADER = struct.Struct("<II")
+
+
+class JournalFull(Exception):
+    """The journal cannot take another record; nothing was written."""
+
+
+class Journal:
+    """The journal of one process."""
+
+    def __init__(self, root: Path, writer: str) -> None:
+        """Opens a new directory ``root/writer``; raises OSError when that cannot be done."""
+        self.directory = root / writer
+        self.directory.mkdir(parents=True, mode=0o700)
+        self._lock = os.open(self.directory / LOCK_NAME, os.O_CREAT | os.O_RDWR, 0o600)
+        fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        self._segment = 0
+        self._size = 0
+        self._file = self._open()
+        self._dirty: list[int] = []
+        self._stop = threading.Event()
+        self._writing = threading.Lock()
+        self._syncer = threading.Thread(target=self._sync_loop, name="journal-sync", daemon=True)
+        self._syncer.start()
+        self._needs_sync = False
+        self.records = 0
+
+    def append(self, payload: bytes) -> None:
+        """Writes one record; raises ``JournalFull`` when the disk does not take it."""
+        record = HEADER.pack(len(payload), zlib.crc32(payload)) + payload
+        try:
+            written = os.write(self._file, record)
+        except OSError as why:
+            raise JournalFull(why.strerror) from None
+        if written != len(record):
+            # A torn record would hide what follows it: cut it off again.
+            os.ftruncate(self._file, self._size)
+            raise JournalFull("the disk took only a part of the record")
+        self._size += written
+        self.records += 1
+        self._needs_sync = True
+        if self._size >= SEGMENT_BYTES_MAX:
+            self._roll()
+
+    def has_room(self) -> bool:
+        """Whether the disk has space beyond the reserve."""
+        stat = os.statvfs(self.directory)
+        return stat.f_bavail * stat.f_frsize > RESERVE_BYTES
+
+    def _open(self) -> int:
+        self._size = 0
+        path = self.directory / f"{self._segment:08d}{SUFFIX}"
+        return os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_APPEND, 0o600)
+
+    def _roll(self) -> None:
+        self._segment += 1
+        full = self._file
+        try:
+            self._file = self._open()
+        except OSError as why:
+            self._segment -= 1
+            raise JournalFull(why.strerror) from None
+        with self._writing:
+            self._dirty.append(full)
+
+    def _sync_loop(self) -> None:
+        while not self._stop.wait(SYNC_EVERY_S):
+            self._sync()
+
+    def _sync(self) -> None:
+        with self._writing:
+            full, self._dirty = self._dirty, []
+        for descriptor in full:
+            os.fdatasync(descriptor) if hasattr(os, "fdatasync") else os.fsync(descriptor)
+            os.close(descriptor)
+        if self._needs_sync:
+            self._needs_sync = False
+            os.fdatasync(self._file) if hasattr(os, "fdatasync") else os.fsync(self._file)
+
+    def close(self) -> None:
+        """Flushes and unlocks; the drainer may then finish the directory."""
+        self._stop.set()
+        self._syncer.join()
+        self._sync()
+        os.close(self._file)
+        os.close(self._lock)
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """One record and the offset behind it."""
+
+    payload: bytes
+    end: int
+
+
+class Damaged(Exception):
+    """The bytes at ``offset`` are not a record; whole ones may follow."""
+
+    def __init__(self, offset: int) -> None:
+        super().__init__(f"damaged at byte {offset}")
+        self.offset = offset
+
+
+def read_records(data: bytes, start: int = 0) -> Iterator[Read]:
+    """The whole records in ``data`` from ``start`` on.
+
+    Ends quietly at a record that is cut off by the end, which may still be being written.
+    Raises ``Damaged`` where a checksum or length is wrong.
+    """
+    at = start
+    while at + HEADER.size <= len(data):
+        length, checksum = HEADER.unpack_from(data, at)
+        if length > RECORD_BYTES_MAX:
+            raise Damaged(at)
+        end = at + HEADER.size + length
+        if end > len(data):
+            return
+        payload = data[at + HEADER.size : end]
+        if zlib.crc32(payload) != checksum:
+            raise Damaged(at)
+        yield Read(payload, end)
+        at = end
+
+
+def is_live(directory: Path) -> bool:
+    """Whether the process that writes ``directory`` still runs."""
+    try:
+        descriptor = os.open(directory / LOCK_NAME, os.O_RDWR)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False

@@ -1,0 +1,208 @@
+"""One immutable ``Snapshot`` of an organization's configuration in memory, found by key digest.
+
+1. A key's digest leads to its snapshot and key; that is two dictionary look-ups.
+2. A digest that is not known asks the loader once, off the event loop; a stranger's is remembered
+   for five seconds, so that guessing costs the database next to nothing.
+3. When admission reports another epoch, the snapshot is loaded again before the call goes on.
+4. Once a second the store asks what changed, so that news which Redis lost arrives all the same.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network
+from typing import Protocol
+
+from preferences.core import Preferences
+from routing.model import AUTO, Deployment
+
+SNAPSHOTS_MAX = 20_000
+UNKNOWN_TTL_S = 5.0
+UNKNOWN_MAX = 10_000
+WATCH_EVERY_S = 0.5
+AGE_MAX_S = 300.0
+LOADS_MAX = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """An API key as the gateway needs it; ``wanted`` is organization ← user ← key."""
+
+    id: str
+    name: str
+    user_id: str | None
+    scopes: frozenset[str]
+    networks: tuple[IPv4Network | IPv6Network, ...]
+    expires_at_s: float | None
+    revoked: bool
+    wanted: Preferences
+    digests: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """The deployments that serve one name, and their ids as Redis knows them."""
+
+    deployments: tuple[Deployment, ...]
+    ids: tuple[str, ...]
+
+    @classmethod
+    def of(cls, deployments: tuple[Deployment, ...]) -> Candidates:
+        """Pairs the deployments with their ids."""
+        return cls(deployments, tuple(d.id for d in deployments))
+
+
+NOBODY = Candidates((), ())
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Everything that a call of this organization needs to know, as of ``epoch``."""
+
+    organization_id: str
+    live_key: str
+    epoch: int
+    loaded_at_s: float
+    keys: Mapping[bytes, Key]
+    by_name: Mapping[str, Candidates]
+    auto: Mapping[str, Candidates]
+    models: tuple[Deployment, ...]
+
+    def candidates(self, model: str, operation: str) -> Candidates:
+        """Who serves ``model``: a model's name, ``provider/model``, or ``auto``."""
+        if model == AUTO:
+            return self.auto.get(operation, NOBODY)
+        return self.by_name.get(model, NOBODY)
+
+    def served(self, operation: str) -> list[str]:
+        """The names of the models of one operation, in order."""
+        return sorted({d.model for d in self.models if d.operation == operation})
+
+
+class Loader(Protocol):
+    """What the store needs of the database; every method blocks and runs off the event loop."""
+
+    def organization_of(self, digest: bytes) -> str | None:
+        """The organization that a key's digest belongs to."""
+
+    def load(self, organization_id: str) -> Snapshot | None:
+        """The organization's snapshot as of now, or None when it is gone."""
+
+    def changed(self) -> Mapping[str, int]:
+        """Epochs of the organizations that changed in the last minute."""
+
+
+class DatabaseDown(Exception):
+    """The database did not answer; what is in memory stands."""
+
+
+class SnapshotStore:
+    """The snapshots of this process."""
+
+    def __init__(
+        self,
+        loader: Loader,
+        *,
+        run: Callable[..., Awaitable[object]],
+        clock: Callable[[], float],
+        published: Callable[[Snapshot], Awaitable[None]],
+    ) -> None:
+        """``run`` calls a blocking function elsewhere; ``published`` tells Redis a new epoch."""
+        self._loader = loader
+        self._run = run
+        self._clock = clock
+        self._published = published
+        self._by_digest: dict[bytes, tuple[Snapshot, Key]] = {}
+        self._by_organization: OrderedDict[str, Snapshot] = OrderedDict()
+        self._unknown: OrderedDict[bytes, float] = OrderedDict()
+        self._loading: dict[str, asyncio.Future[Snapshot | None]] = {}
+        self._cold = asyncio.Semaphore(LOADS_MAX)
+
+    def find(self, digest: bytes) -> tuple[Snapshot, Key] | None:
+        """The snapshot and key of a digest, if they are in memory."""
+        return self._by_digest.get(digest)
+
+    async def look_up(self, digest: bytes) -> tuple[Snapshot, Key] | None:
+        """As ``find``, asking the database for a digest that is not in memory.
+
+        Raises ``DatabaseDown``.
+        """
+        now = self._clock()
+        unknown_until = self._unknown.get(digest)
+        if unknown_until is not None and unknown_until > now:
+            return None
+        async with self._cold:
+            organization_id = await self._run(self._loader.organization_of, digest)
+        if isinstance(organization_id, str):
+            await self.reload(organization_id)
+        found = self._by_digest.get(digest)
+        if found is None:
+            self._unknown[digest] = now + UNKNOWN_TTL_S
+            if len(self._unknown) > UNKNOWN_MAX:
+                self._unknown.popitem(last=False)
+        return found
+
+    async def reload(self, organization_id: str) -> Snapshot | None:
+        """The organization's configuration as of now; concurrent callers share one load.
+
+        A load that had begun before this call may miss the change that the caller heard of, so
+        the caller compares epochs and asks again. Raises ``DatabaseDown``.
+        """
+        running = self._loading.get(organization_id)
+        if running is None:
+            running = asyncio.ensure_future(self._load(organization_id))
+            self._loading[organization_id] = running
+            running.add_done_callback(lambda _: self._loading.pop(organization_id, None))
+        return await asyncio.shield(running)
+
+    async def _load(self, organization_id: str) -> Snapshot | None:
+        loaded = await self._run(self._loader.load, organization_id)
+        if not isinstance(loaded, Snapshot):
+            self._drop(organization_id)
+            return None
+        self._keep(loaded)
+        await self._published(loaded)
+        return loaded
+
+    def _keep(self, snapshot: Snapshot) -> None:
+        known = self._by_organization.get(snapshot.organization_id)
+        if known is not None and known.epoch > snapshot.epoch:
+            return
+        self._drop(snapshot.organization_id)
+        self._by_organization[snapshot.organization_id] = snapshot
+        for digest, key in snapshot.keys.items():
+            self._by_digest[digest] = (snapshot, key)
+            self._unknown.pop(digest, None)
+        if len(self._by_organization) > SNAPSHOTS_MAX:
+            self._drop(next(iter(self._by_organization)))
+
+    def _drop(self, organization_id: str) -> None:
+        known = self._by_organization.pop(organization_id, None)
+        if known is not None:
+            for digest in known.keys:
+                self._by_digest.pop(digest, None)
+
+    async def watch(self) -> None:
+        """Keeps snapshots in step with Postgres; runs until cancelled."""
+        while True:
+            await asyncio.sleep(WATCH_EVERY_S)
+            try:
+                await self.catch_up()
+            except DatabaseDown:
+                continue
+
+    async def catch_up(self) -> None:
+        """Reloads what changed, and what is old enough for its prices to have changed."""
+        changed = await self._run(self._loader.changed)
+        assert isinstance(changed, Mapping)
+        oldest = self._clock() - AGE_MAX_S
+        stale = [
+            s.organization_id
+            for s in self._by_organization.values()
+            if changed.get(s.organization_id, 0) > s.epoch or s.loaded_at_s < oldest
+        ]
+        for organization_id in stale:
+            await self.reload(organization_id)

@@ -1,0 +1,12 @@
+"""The app's configuration."""
+
+from __future__ import annotations
+
+from django.apps import AppConfig
+
+
+class TenancyConfig(AppConfig):
+    """Organizations, members, API keys and the audit trail."""
+
+    name = "tenancy"
+    default_auto_field = "django.db.models.BigAutoField"

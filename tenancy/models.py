@@ -1,0 +1,177 @@
+"""Organizations, users, members, API keys and the audit trail."""
+
+from __future__ import annotations
+
+import os
+import time
+import uuid
+from typing import Any, ClassVar
+
+from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+
+from lib.ids import uuid7
+from tenancy.core import Role, Scope
+from tenancy.policy import TenantForeignKey, TenantPolicy
+
+
+def new_id() -> uuid.UUID:
+    """A fresh UUIDv7: the edge's clock and chance around the pure ``uuid7``."""
+    return uuid.UUID(int=uuid7(time.time_ns() // 1_000_000, int.from_bytes(os.urandom(10), "big")))
+
+
+class UserManager(BaseUserManager["User"]):
+    """Makes users from an e-mail address."""
+
+    def create_user(self, email: str, password: str | None = None, **more: Any) -> User:
+        """A saved user; without a password it cannot sign in with one."""
+        user = self.model(email=self.normalize_email(email).lower(), **more)
+        user.set_password(password)
+        user.save(using=self._db)
+        return user
+
+
+class User(AbstractBaseUser):
+    """A person; what they may do follows from their memberships."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    email = models.EmailField(unique=True, max_length=254)
+    name = models.CharField(max_length=120, blank=True)
+    is_active = models.BooleanField(default=True)
+    date_joined = models.DateTimeField(auto_now_add=True)
+
+    objects: ClassVar[UserManager] = UserManager()
+    USERNAME_FIELD = "email"
+    EMAIL_FIELD = "email"
+    REQUIRED_FIELDS: ClassVar[list[str]] = []
+
+    def __str__(self) -> str:
+        return self.name or self.email
+
+
+class Organization(models.Model):
+    """A customer. ``epoch`` counts its configuration changes; every process compares it."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    name = models.CharField(max_length=120)
+    time_zone = models.CharField(max_length=64, default="UTC")
+    epoch = models.BigIntegerField(default=1)
+    changed_at = models.DateTimeField(auto_now_add=True, db_index=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints: ClassVar = [
+            TenantPolicy(name="organization_policy", column="id", all_rows=("er_auth",)),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class TenantModel(models.Model):
+    """A row that belongs to one organization; each concrete model carries its ``TenantPolicy``."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    organization = models.ForeignKey(Organization, on_delete=models.CASCADE, related_name="+")
+
+    class Meta:
+        abstract = True
+
+
+class Membership(TenantModel):
+    """A user's role in an organization."""
+
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+")
+    role = models.CharField(max_length=16, choices=[(r.value, r.value) for r in Role])
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints: ClassVar = [
+            TenantPolicy(name="membership_policy", all_rows=("er_auth",)),
+            models.UniqueConstraint(fields=["organization", "user"], name="membership_once"),
+            models.UniqueConstraint(fields=["organization", "id"], name="membership_tenant_id"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.user_id} is {self.role}"
+
+
+class ApiKey(TenantModel):
+    """A credential of applications. The secret itself is never stored."""
+
+    name = models.CharField(max_length=120)
+    user = models.ForeignKey(
+        User, on_delete=models.SET_NULL, null=True, related_name="+", db_comment="acts for"
+    )
+    scopes = ArrayField(
+        models.CharField(max_length=16, choices=[(s.value, s.value) for s in Scope])
+    )
+    allowed_networks = ArrayField(models.CharField(max_length=64), default=list)
+    expires_at = models.DateTimeField(null=True)
+    revoked_at = models.DateTimeField(null=True)
+    last_used_at = models.DateTimeField(null=True)
+    created_by = models.CharField(max_length=254)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints: ClassVar = [
+            TenantPolicy(name="api_key_policy", all_rows=("er_auth", "er_ingest")),
+            models.UniqueConstraint(fields=["organization", "id"], name="api_key_tenant_id"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class ApiKeySecret(TenantModel):
+    """One live secret of a key; two while a rotation overlaps."""
+
+    api_key = models.ForeignKey(
+        ApiKey, on_delete=models.CASCADE, related_name="secrets", db_constraint=False
+    )
+    digest = models.BinaryField(max_length=32)
+    prefix = models.CharField(max_length=16)
+    last_four = models.CharField(max_length=4)
+    expires_at = models.DateTimeField(null=True, db_comment="end of a rotation's overlap")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints: ClassVar = [
+            TenantPolicy(name="api_key_secret_policy", all_rows=("er_auth",)),
+            TenantForeignKey(
+                name="api_key_secret_key",
+                column="api_key_id",
+                to="tenancy_apikey",
+                on_delete="CASCADE",
+            ),
+            models.UniqueConstraint(fields=["digest"], name="api_key_secret_digest"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.prefix}…{self.last_four}"
+
+
+class AuditEntry(TenantModel):
+    """One change of configuration; rows are only ever added."""
+
+    actor_kind = models.CharField(max_length=8)
+    actor_id = models.UUIDField(null=True)
+    actor = models.CharField(max_length=254)
+    action = models.CharField(max_length=64)
+    object_kind = models.CharField(max_length=32)
+    object_id = models.UUIDField(null=True)
+    object_name = models.CharField(max_length=254, blank=True)
+    before = models.JSONField(null=True)
+    after = models.JSONField(null=True)
+    source = models.CharField(max_length=64, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints: ClassVar = [TenantPolicy(name="audit_entry_policy")]
+        indexes: ClassVar = [
+            models.Index(fields=["organization", "-created_at", "-id"], name="audit_entry_newest")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.actor} {self.action} {self.object_name}"
