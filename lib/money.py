@@ -1,0 +1,96 @@
+"""Money as integer nano-USD: read from people, shown to people, never a float."""
+
+from __future__ import annotations
+
+from decimal import Decimal, InvalidOperation
+
+NANO_PER_USD = 10**9
+# Budgets are counted in doubles at one place (Redis), exact up to 2**53 nano-USD = $9,007,199.
+USD_MAX = 9_000_000
+_TEXT_CHARS_MAX = 64
+_SHOWN_NANO_MIN = 1_000
+
+
+def nano_from_usd(usd: str | Decimal) -> int:
+    """Exact nano-USD of an amount in dollars such as ``"12.50"``.
+
+    Raises ValueError, with what to do, for floats, NaN, more than nine decimals, and amounts
+    beyond nine million dollars.
+    """
+    value = _decimal(usd)
+    if not value.is_finite():
+        raise ValueError(f"{usd} is not an amount. Write dollars as a number, such as 12.50.")
+    if not value:
+        return 0
+    # Bounds before arithmetic: 1e999999 must not be expanded.
+    if value.adjusted() >= 7 or abs(value) > USD_MAX:
+        raise ValueError(f"{usd} is too much. The largest amount is ${USD_MAX:,}.")
+    sign, digits, exponent = value.as_tuple()
+    assert isinstance(exponent, int)
+    nano = int("".join(map(str, digits)))
+    shift = exponent + 9
+    if shift >= 0:
+        nano *= 10**shift
+    else:
+        nano, rest = divmod(nano, 10**-shift) if -shift <= len(digits) else (0, 1)
+        if rest:
+            raise ValueError(
+                f"{usd} has more than nine decimals. Round it to $0.000000001, the smallest amount."
+            )
+    return -nano if sign else nano
+
+
+def _decimal(usd: object) -> Decimal:
+    if isinstance(usd, Decimal):
+        return usd
+    if not isinstance(usd, str):
+        kind = type(usd).__name__
+        raise ValueError(  # noqa: TRY004 - callers map one kind of refusal to a message
+            f"{usd!r} is a {kind}, which may not be exact. Pass dollars as text, such as '12.50'."
+        )
+    text = usd.strip()
+    plain = text.isascii() and "_" not in text and len(text) <= _TEXT_CHARS_MAX
+    try:
+        if plain:
+            return Decimal(text)
+    except InvalidOperation:
+        pass
+    raise ValueError(
+        f'"{text[:_TEXT_CHARS_MAX]}" is not an amount. Write dollars as digits with a point and '
+        "without other signs, such as 1204.50."
+    )
+
+
+def usd_from_nano(nano: int) -> Decimal:
+    """Exact dollars of an amount in nano-USD."""
+    return Decimal(f"{nano}e-9")
+
+
+def dollars(nano: int) -> str:
+    """Exact dollars as plain text without sign or exponent, for headers: ``"0.000412"``."""
+    whole, rest = divmod(abs(nano), NANO_PER_USD)
+    text = f"{whole}.{rest:09d}".rstrip("0").rstrip(".") if rest else str(whole)
+    return f"-{text}" if nano < 0 else text
+
+
+def format_usd(nano: int, *, exact: bool = False) -> str:
+    """Dollars for people: ``$1,204.50``, ``$0.0041``, ``<$0.000001``.
+
+    From one dollar on to the cent; below, two significant digits, so that no amount but zero reads
+    as $0.00. ``exact`` shows every digit. Halves round away from zero.
+    """
+    sign = "-" if nano < 0 else ""
+    amount = abs(nano)
+    if exact:
+        decimals = 9
+    elif amount >= NANO_PER_USD or not amount:
+        decimals = 2
+    elif amount < _SHOWN_NANO_MIN:
+        return f"{sign}<$0.000001"
+    else:
+        # 0.0041 has three places before its second significant digit ends: 9 - 7 digits + 2.
+        decimals = max(2, 11 - len(str(amount)))
+    unit = 10 ** (9 - decimals)
+    whole, rest = divmod((amount + unit // 2) // unit, 10**decimals)
+    places = f"{rest:0{decimals}d}".rstrip("0").ljust(2, "0")
+    return f"{sign}${whole:,}.{places}"
