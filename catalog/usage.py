@@ -24,7 +24,8 @@ _COUNT_MAX = 2**31 - 1
 _NOTHING: Mapping[str, Any] = {}
 
 
-@dataclass(frozen=True, slots=True)
+# Not frozen, though nothing changes one: made for every call, in 0.4 instead of 4 µs.
+@dataclass(slots=True)
 class Usage:
     """Token counts of one call; the parts are included in their totals, as OpenAI counts them.
 
@@ -56,21 +57,24 @@ def openai_usage(raw: Mapping[str, Any]) -> Usage:
     add to it. Never raises.
     """
     get = raw.get
+    # Most values are absent or 0, so truth is asked before anything dearer.
     if "input_tokens" in raw and "prompt_tokens" not in raw:
         total_in = _count(get("input_tokens"))
         total_out = _count(get("output_tokens"))
-        into = get("input_tokens_details") or _NOTHING
-        out = get("output_tokens_details") or _NOTHING
+        into = get("input_tokens_details")
+        out = get("output_tokens_details")
     else:
         total_in = _count(get("prompt_tokens"))
         total_out = _count(get("completion_tokens"))
-        into = get("prompt_tokens_details") or _NOTHING
-        out = get("completion_tokens_details") or _NOTHING
-    reasoning = 0
-    parts_out = False
-    if out is not _NOTHING and isinstance(out, Mapping):
-        reasoning = _count(out.get("reasoning_tokens"))
-        parts_out = bool(out.get("audio_tokens") or out.get("image_tokens"))
+        into = get("prompt_tokens_details")
+        out = get("completion_tokens_details")
+    reasoning = cached = 0
+    has_parts = "server_tool_use" in raw
+    if out and isinstance(out, dict):
+        if value := out.get("reasoning_tokens"):
+            reasoning = min(_count(value), total_out)
+        if out.get("audio_tokens") or out.get("image_tokens"):
+            has_parts = True
     total = _count(get("total_tokens"))
     if total > total_in + total_out:
         if total_in or total_out:
@@ -79,23 +83,19 @@ def openai_usage(raw: Mapping[str, Any]) -> Usage:
             reasoning = max(reasoning, hidden)
         else:
             total_in = total
-    cached = 0
-    parts_in = False
-    if into is not _NOTHING and isinstance(into, Mapping):
-        cached = _count(into.get("cached_tokens"))
-        parts_in = any(map(into.get, _INPUT_PARTS))
-    if not cached:
-        cached = _count(get("prompt_cache_hit_tokens") or get("cached_tokens"))
-    if parts_in or parts_out or "server_tool_use" in raw:
+    if into and isinstance(into, dict):
+        if value := into.get("cached_tokens"):
+            cached = _count(value)
+        for name in _INPUT_PARTS:
+            if into.get(name):
+                has_parts = True
+    if not cached and (value := get("prompt_cache_hit_tokens") or get("cached_tokens")):
+        cached = _count(value)
+    if cached > total_in:
+        cached = total_in
+    if has_parts:
         return _with_parts(raw, into, out, (total_in, total_out, cached, reasoning))
-    return Usage(
-        total_in,
-        total_out,
-        cached if cached < total_in else total_in,
-        0,
-        0,
-        reasoning if reasoning < total_out else total_out,
-    )
+    return Usage(total_in, total_out, cached, 0, 0, reasoning)
 
 
 _INPUT_PARTS = (
@@ -115,7 +115,6 @@ def _with_parts(
     inputs = _mapping(into)
     outputs = _mapping(out)
     of_cached = _mapping(inputs.get("cached_tokens_details"))
-    cached = min(cached, total_in)
     audio = min(_count(inputs.get("audio_tokens")), total_in)
     image = min(_count(inputs.get("image_tokens")), total_in)
     return Usage(
@@ -123,7 +122,7 @@ def _with_parts(
         output_tokens=total_out,
         cached_tokens=cached,
         cache_write_tokens=min(_count(inputs.get("cache_write_tokens")), total_in - cached),
-        reasoning_tokens=min(reasoning, total_out),
+        reasoning_tokens=reasoning,
         input_audio_tokens=audio,
         cached_audio_tokens=min(_count(of_cached.get("audio_tokens")), audio, cached),
         output_audio_tokens=min(_count(outputs.get("audio_tokens")), total_out),
@@ -145,7 +144,7 @@ def anthropic_usage(raw: Mapping[str, Any]) -> Usage:
     written = _count(get("cache_creation_input_tokens"))
     written_1h = 0
     by_time = get("cache_creation")
-    if by_time and isinstance(by_time, Mapping):
+    if by_time and isinstance(by_time, dict):
         written_1h = _count(by_time.get("ephemeral_1h_input_tokens"))
         if not written:
             written = written_1h + _count(by_time.get("ephemeral_5m_input_tokens"))
@@ -176,4 +175,4 @@ def _count(value: object) -> int:
 
 
 def _mapping(value: object) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else _NOTHING
+    return value if isinstance(value, dict) else _NOTHING
