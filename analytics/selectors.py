@@ -1,0 +1,188 @@
+"""Reads of the ledger for lists, one call and effects; all need the organization's scope.
+
+A list is walked by keyset on (created_at, id), so page 200 costs what page 2 costs, and its rows
+never carry the decision or the metadata.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+from django.db import connection
+from django.db.models import Q, QuerySet
+
+from analytics.models import Call, Rollup
+from lib.ids import uuid7_time_ms
+
+PAGE_CALLS = 50
+RECENT_CALLS = 10_000
+OPTIONS_DAYS = 30
+# A call's id holds the millisecond in which it came; its row is looked for around it.
+_ID_SLACK = timedelta(minutes=5)
+
+
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """Which calls a list shows; empty shows all. ``status``: ok, failed or fallback."""
+
+    status: str = ""
+    provider: str = ""
+    model: str = ""
+    key: UUID | None = None
+
+    @property
+    def any(self) -> bool:
+        """Whether anything is filtered out."""
+        return bool(self.status or self.provider or self.model or self.key)
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """A place in the list: that of one call."""
+
+    at: datetime
+    id: UUID
+
+    def __str__(self) -> str:
+        return f"{round(self.at.timestamp() * 1_000_000)}-{self.id.hex}"
+
+    @classmethod
+    def read(cls, text: str) -> Cursor:
+        """The cursor that ``str`` wrote; raises ValueError for anything else."""
+        micros, _, id_hex = text.partition("-")
+        try:
+            at = datetime.fromtimestamp(0, UTC) + timedelta(microseconds=int(micros))
+        except OverflowError:
+            raise ValueError(f"{micros} is no time.") from None
+        return cls(at, UUID(hex=id_hex))
+
+
+@dataclass(frozen=True, slots=True)
+class CallPage:
+    """Some calls, newest first, and where the neighbouring pages start."""
+
+    calls: Sequence[Call]
+    older: Cursor | None
+    newer: Cursor | None
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """How many of the last calls a limit would have touched."""
+
+    calls: int
+    dearer: int
+    slower: int
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the organization's calls of the last 30 days can be filtered by."""
+
+    providers: Sequence[str]
+    models: Sequence[str]
+    keys: Sequence[UUID]
+
+
+def calls(organization_id: UUID, filters: Filters) -> QuerySet[Call]:
+    """The calls that pass the filters, newest first, without decision and metadata."""
+    found = Call.objects.filter(organization_id=organization_id)
+    if filters.status == "ok":
+        found = found.filter(success=True)
+    elif filters.status == "failed":
+        found = found.filter(success=False)
+    elif filters.status == "fallback":
+        found = found.filter(fallback_used=True)
+    if filters.provider:
+        found = found.filter(provider=filters.provider)
+    if filters.model:
+        found = found.filter(Q(model_used=filters.model) | Q(model_requested=filters.model))
+    if filters.key:
+        found = found.filter(api_key=filters.key)
+    return found.defer("decision", "metadata", "usage", "price").order_by("-created_at", "-id")
+
+
+def call_page(
+    organization_id: UUID,
+    filters: Filters,
+    *,
+    older: Cursor | None = None,
+    newer: Cursor | None = None,
+) -> CallPage:
+    """Fifty calls: the newest, those just older than a cursor, or those just newer than one."""
+    found = calls(organization_id, filters)
+    if newer is not None:
+        page = list(_newer_than(found, newer).reverse()[: PAGE_CALLS + 1])
+        more = len(page) > PAGE_CALLS
+        rows = page[:PAGE_CALLS][::-1]
+        return CallPage(rows, _at(rows, -1), _at(rows, 0) if more else None)
+    if older is not None:
+        found = found.filter(
+            Q(created_at__lt=older.at) | Q(created_at=older.at, id__lt=older.id),
+            created_at__lte=older.at,
+        )
+    page = list(found[: PAGE_CALLS + 1])
+    rows = page[:PAGE_CALLS]
+    more = len(page) > PAGE_CALLS
+    return CallPage(rows, _at(rows, -1) if more else None, _at(rows, 0) if older else None)
+
+
+def count_newer(organization_id: UUID, filters: Filters, cursor: Cursor) -> int:
+    """How many calls came after a cursor; counts no further than one page and one more."""
+    return _newer_than(calls(organization_id, filters), cursor)[: PAGE_CALLS + 1].count()
+
+
+def call(organization_id: UUID, call_id: UUID) -> Call | None:
+    """One call with all that is known of it; its id tells the partition."""
+    came = datetime.fromtimestamp(0, UTC) + timedelta(milliseconds=uuid7_time_ms(call_id.int))
+    return Call.objects.filter(
+        organization_id=organization_id,
+        id=call_id,
+        created_at__range=(came - _ID_SLACK, came + _ID_SLACK),
+    ).first()
+
+
+def options(organization_id: UUID, now: datetime) -> Options:
+    """Values for the filters, from the rollups: never a walk over the calls."""
+    since = now - timedelta(days=OPTIONS_DAYS)
+    rows = (
+        Rollup.objects.filter(organization_id=organization_id, hour__gte=since)
+        .values_list("provider", "model_used", "api_key")
+        .distinct()
+    )
+    found = list(rows)
+    return Options(
+        providers=sorted({p for p, _, _ in found if p}),
+        models=sorted({m for _, m, _ in found if m}),
+        keys=sorted({k for _, _, k in found if k.int}),
+    )
+
+
+def recent_effect(
+    organization_id: UUID, *, cost_nano: int | None, latency_ms: int | None
+) -> Effect:
+    """How many of the last ten thousand calls cost more, or took longer, than these limits."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(*), count(*) FILTER (WHERE cost_nano > %s),"
+            " count(*) FILTER (WHERE latency_ms > %s)"
+            " FROM (SELECT cost_nano, latency_ms FROM router_analytics"
+            "  WHERE organization_id = %s ORDER BY created_at DESC LIMIT %s) AS recent",
+            [cost_nano, latency_ms, organization_id, RECENT_CALLS],
+        )
+        row = cursor.fetchone()
+    return Effect(*row)
+
+
+def _newer_than(found: QuerySet[Call], cursor: Cursor) -> QuerySet[Call]:
+    return found.filter(
+        Q(created_at__gt=cursor.at) | Q(created_at=cursor.at, id__gt=cursor.id),
+        created_at__gte=cursor.at,
+    )
+
+
+def _at(rows: Sequence[Call], index: int) -> Cursor | None:
+    return Cursor(rows[index].created_at, rows[index].id) if rows else None
