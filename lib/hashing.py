@@ -56,7 +56,7 @@ def make_api_key(secret: bytes, environment: str = "live") -> str:
 
 def parse_api_key(key: str) -> ApiKey | None:
     """The parts of a key, or None when it was mistyped or never one of ours."""
-    if not is_api_key(key.encode("utf-8", "replace")):
+    if not looks_like_key(key.encode("utf-8", "replace")):
         return None
     environment = key[3 : -_TAIL_CHARS - 1]
     if not _is_environment(environment):
@@ -64,7 +64,7 @@ def parse_api_key(key: str) -> ApiKey | None:
     return ApiKey(environment=environment, prefix=key[: -_TAIL_CHARS + 4], last_four=key[-4:])
 
 
-def is_api_key(key: bytes) -> bool:
+def looks_like_key(key: bytes) -> bool:
     """Whether the bytes have the form and the checksum of a key; cheapest check first."""
     return (
         _TAIL_CHARS + 5 <= len(key) <= _KEY_CHARS_MAX

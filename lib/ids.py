@@ -22,9 +22,9 @@ def uuid7_time_ms(value: int) -> int:
     return value >> 80
 
 
-def uuid_text(value: int) -> str:
-    """The usual text of a UUID: 36 characters, lower case."""
-    text = f"{value:032x}"
+def uuid7_text(now_ms: int, rand: int) -> str:
+    """A UUIDv7 in its usual text: 36 characters, lower case."""
+    text = f"{uuid7(now_ms, rand):032x}"
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
