@@ -11,7 +11,9 @@ from lib.netguard import Origin, address_refused, parse_base_url
 
 PRIVATE = (ip_network("10.1.0.0/16"), ip_network("fd00:1::/64"))
 
-REFUSED_ADDRESSES = """
+REFUSED_ADDRESSES = re.findall(
+    r"\S+",
+    """
 0.0.0.0 0.1.2.3 10.0.0.1 10.255.255.255 100.64.0.1 100.127.255.254 127.0.0.1 127.1.2.3
 169.254.169.254 169.254.0.1 172.16.0.1 172.31.255.255 192.0.0.8 192.0.0.170 192.0.2.1 192.31.196.1
 192.52.193.1 192.88.99.1 192.168.1.1 192.175.48.1 198.18.0.1 198.19.255.255 198.51.100.7
@@ -21,13 +23,17 @@ REFUSED_ADDRESSES = """
 2001::1 2001:0:4136:e378:8000:63bf:3fff:fdd2 2001:2::1 2001:10::1 2001:20::1 2001:4:112::1
 2001:db8::1 2002:7f00:1::1 2002:a9fe:a9fe::1 2620:4f:8000::1 3fff::1 3fff:fff::1 5f00::1
 fc00::1 fd12:3456::1 fe80::1 fe80::1%eth0 fec0::1 ff02::1 ff0e::1 4000::1 1::1 e000::1
-""".split()
+""",
+)
 
-PUBLIC_ADDRESSES = """
+PUBLIC_ADDRESSES = re.findall(
+    r"\S+",
+    """
 8.8.8.8 1.1.1.1 9.255.255.255 11.0.0.0 100.63.255.255 100.128.0.0 172.15.255.255 172.32.0.0
 192.0.1.1 198.17.255.255 198.20.0.0 223.255.255.255 ::ffff:8.8.8.8 2606:4700::1111 2a00:1450::1
 2001:4860:4860::8888 2001:200::1 3ffe::1
-""".split()
+""",
+)
 
 
 @pytest.mark.parametrize("address", REFUSED_ADDRESSES)
@@ -116,8 +122,8 @@ def test_an_address_has_one_form(url: str, origin: Origin) -> None:
         ("https://0x7f.0.0.0x1", "ambiguous"),
         ("https://127.0.0.08", "ambiguous"),
         ("https://evil.example.1", "ambiguous"),
-        ("https://１２７.0.0.1", "ambiguous"),
-        ("https://127。0。0。1", "ambiguous"),
+        ("https://\uff11\uff12\uff17.0.0.1", "ambiguous"),
+        ("https://127\u30020\u30020\u30021", "ambiguous"),
         ("https://127.0.0.1", "loopback"),
         ("https://127.0.0.1.", "loopback"),
         ("https://169.254.169.254/latest/meta-data", "link-local"),
