@@ -15,11 +15,15 @@ import time
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 
+import orjson
+
 from catalog import tokens
 from lib.errors import RouterError
-from lib.hashing import key_digest, looks_like_key
-from lib.ids import uuid7_text
+from lib.hashing import digest, is_api_key
+from lib.ids import uuid7, uuid_text
+from lib.money import dollars
 from preferences.core import tighten
+from routing import listing
 from routing.attempt import Answered, Attempter, Streaming
 from routing.core import Failure, attempts, decide
 from routing.incoming import (
@@ -36,13 +40,14 @@ from routing.live import Admission, Live
 from routing.model import Call, Decision, Refusal
 from routing.record import CLIENT_LEFT, Record
 from routing.snapshot import DatabaseDown, Key, Snapshot, SnapshotStore
+from routing.wire import WIRES
 from routing.wire.base import Request
-from routing.wire.openai import WIRES
 from routing.wire.request import parse_chat, parse_embeddings
 
 RELOADS_MAX = 3
 COUNT_IN_THREAD_BYTES = 50_000
 BYTES_PER_TOKEN = 4
+PROMPT_OVERHEAD_TOKENS = 8
 
 _PARSE: dict[str, Callable[[bytes], Request]] = {
     "chat": parse_chat,
@@ -112,13 +117,13 @@ class Gateway:
                 "create one under API keys.",
                 type="authentication_error",
             )
-        if not looks_like_key(wanted.secret):
+        if not is_api_key(wanted.secret):
             raise _unknown_key()
-        digest = key_digest(self._pepper, wanted.secret)
-        found = self._store.find(digest)
+        hashed = digest(self._pepper, wanted.secret)
+        found = self._store.find(hashed)
         if found is None:
             try:
-                found = await self._store.look_up(digest)
+                found = await self._store.look_up(hashed)
             except DatabaseDown:
                 raise RouterError(
                     503,
@@ -137,7 +142,7 @@ class Gateway:
     def _new_record(self, key: Key, snapshot: Snapshot, operation: str) -> Record:
         now_ms = time.time_ns() // 1_000_000
         return Record(
-            id=uuid7_text(now_ms, self._random_bits(74)),
+            id=uuid_text(uuid7(now_ms, self._random_bits(74))),
             organization_id=snapshot.organization_id,
             created_ms=now_ms,
             operation=operation,
@@ -151,6 +156,7 @@ class Gateway:
         request = _PARSE[record.operation](incoming.body)
         record.model_requested = request.model
         record.stream = request.stream
+        record.prompt_estimate = request.prompt_bytes // BYTES_PER_TOKEN + PROMPT_OVERHEAD_TOKENS
         decision = await self._decide(incoming, caller, request, record)
         record.decision = decision
         if isinstance(decision, Refusal):
@@ -218,6 +224,24 @@ class Gateway:
             call = await _counted(call, request)
         return decision
 
+    async def list_models(self, incoming: Incoming) -> Reply:
+        """GET /v1/models: every model that a call may name, and ``auto``."""
+        try:
+            caller = await self.who(incoming)
+            await self.admit(incoming, caller, "", "")
+        except RouterError as refused:
+            return _error(refused, [])
+        return listing.all_models(caller.snapshot)
+
+    async def show_model(self, incoming: Incoming, model: str) -> Reply:
+        """GET /v1/models/{id}."""
+        try:
+            caller = await self.who(incoming)
+            await self.admit(incoming, caller, "", "")
+            return listing.one_model(caller.snapshot, model)
+        except RouterError as refused:
+            return _error(refused, [])
+
     # 5. Go
 
     async def _go(
@@ -267,8 +291,8 @@ class Gateway:
             return
 
     def _settle_cancelled(self, record: Record) -> None:
-        if record.admitted and record.usage is None and record.answered_by is None:
-            self._attempter.estimate_abandoned(record)
+        if record.admitted and record.usage is None and record.answered_by is not None:
+            self._attempter.abandon(record)
 
     def _told(self, record: Record, began_ns: int) -> list[tuple[bytes, bytes]]:
         overhead_ns = max(0, time.monotonic_ns() - began_ns - record.waited_ns)
@@ -276,7 +300,7 @@ class Gateway:
             (b"x-router-call-id", record.id.encode()),
             (b"x-router-attempts", b"%d" % len(record.attempts)),
             (b"x-router-overhead-ms", b"%.3f" % (overhead_ns / 1e6)),
-            (b"x-router-cost", _usd(record.cost_nano)),
+            (b"x-router-cost", dollars(record.cost_nano).encode()),
         ]
         if record.answered_by is not None:
             answered = record.answered_by.deployment
@@ -310,8 +334,6 @@ class Gateway:
                 yield piece
             failure = streaming.failure
             status, code = (200, "") if failure is None else (failure.status, failure.code)
-            if failure is None:
-                yield b": x-router-cost %b\n\n" % _usd(record.cost_nano)
         finally:
             # Also when the client left or the task was cancelled: nothing here waits.
             self._attempter.end(streaming, record)
@@ -342,10 +364,6 @@ async def _counted(call: Call, request: Request) -> Call:
     return call
 
 
-def _usd(nano: int) -> bytes:
-    return b"%d.%09d" % divmod(nano, 1_000_000_000)
-
-
 def _unknown_key() -> RouterError:
     return RouterError(
         401,
@@ -357,8 +375,6 @@ def _unknown_key() -> RouterError:
 
 
 def _error(refused: RouterError, headers: list[tuple[bytes, bytes]]) -> Reply:
-    import orjson
-
     return Reply(
         refused.status,
         [(b"content-type", b"application/json"), *refused.headers(), *headers],

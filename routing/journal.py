@@ -2,7 +2,7 @@
 
 1. Each process start makes a directory of its own, so ``(writer, seq)`` never repeats, and holds
    a lock on it: an unlocked directory belongs to a process that ended.
-2. A record is a length, a CRC-32 and JSON, written whole by one ``write(2)``: once it returned,
+2. A record is a length, a CRC-32, its number and JSON, written whole by one ``write(2)``: once it returned,
    killing the process loses nothing.
 3. A thread flushes to disk every 20 ms, so losing power loses at most that.
 4. When a segment is full the next one starts; the drainer removes segments whose calls are all
@@ -22,12 +22,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 SEGMENT_BYTES_MAX = 8 * 2**20
-RECORD_BYTES_MAX = 16 * 2**20
+RECORD_BYTES_MAX = 2 * 2**20
 SYNC_EVERY_S = 0.02
 RESERVE_BYTES = 64 * 2**20
 LOCK_NAME = "lock"
 SUFFIX = ".log"
-HEADER = struct.Struct("<II")
+HEADER = struct.Struct("<IIQ")
+_SEQUENCE = struct.Struct("<Q")
 
 
 class JournalFull(Exception):
@@ -56,7 +57,11 @@ class Journal:
 
     def append(self, payload: bytes) -> None:
         """Writes one record; raises ``JournalFull`` when the disk does not take it."""
-        record = HEADER.pack(len(payload), zlib.crc32(payload)) + payload
+        if len(payload) > RECORD_BYTES_MAX:
+            raise JournalFull(f"a record of {len(payload):,} bytes")
+        seq = self.records + 1
+        checksum = zlib.crc32(payload, zlib.crc32(_SEQUENCE.pack(seq)))
+        record = HEADER.pack(len(payload), checksum, seq) + payload
         try:
             written = os.write(self._file, record)
         except OSError as why:
@@ -66,7 +71,7 @@ class Journal:
             os.ftruncate(self._file, self._size)
             raise JournalFull("the disk took only a part of the record")
         self._size += written
-        self.records += 1
+        self.records = seq
         self._needs_sync = True
         if self._size >= SEGMENT_BYTES_MAX:
             self._roll()
@@ -117,8 +122,9 @@ class Journal:
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """One record and the offset behind it."""
+    """One record, its number in its writer's sequence from 1, and the offset behind it."""
 
+    seq: int
     payload: bytes
     end: int
 
@@ -139,16 +145,16 @@ def read_records(data: bytes, start: int = 0) -> Iterator[Read]:
     """
     at = start
     while at + HEADER.size <= len(data):
-        length, checksum = HEADER.unpack_from(data, at)
+        length, checksum, seq = HEADER.unpack_from(data, at)
         if length > RECORD_BYTES_MAX:
             raise Damaged(at)
         end = at + HEADER.size + length
         if end > len(data):
             return
         payload = data[at + HEADER.size : end]
-        if zlib.crc32(payload) != checksum:
+        if zlib.crc32(payload, zlib.crc32(_SEQUENCE.pack(seq))) != checksum:
             raise Damaged(at)
-        yield Read(payload, end)
+        yield Read(seq, payload, end)
         at = end
 
 

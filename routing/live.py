@@ -235,6 +235,13 @@ class Live:
                 raise
             await self._pipe.send("EVAL", _SETTLE, 1, key, *arguments)
 
+    async def is_reachable(self) -> bool:
+        """Whether Redis answers."""
+        try:
+            return bool(await self._pipe.send("PING"))
+        except (RedisDown, hiredis.ReplyError):
+            return False
+
     async def publish_epoch(self, key: str, epoch: int) -> None:
         """Raises the epoch in Redis to what Postgres holds."""
         try:

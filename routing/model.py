@@ -11,7 +11,6 @@ from routing.wire.request import NEEDS
 
 if TYPE_CHECKING:
     from catalog.pricing import Price
-
     from routing.upstream import Target
 
 AUTO = "auto"
@@ -78,6 +77,7 @@ class Call:
     counted: bool
     max_output_tokens: int | None
     n: int
+    text_only: bool = True
     unsupported: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 

@@ -33,6 +33,7 @@ class Record:
     attempts: list[dict[str, Any]] = field(default_factory=list)
     answered_by: Candidate | None = None
     usage: Usage | None = None
+    prompt_estimate: int = 0
     cost_nano: int = 0
     cost_estimated: bool = False
     first_token_ms: int | None = None

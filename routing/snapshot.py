@@ -39,7 +39,6 @@ class Key:
     expires_at_s: float | None
     revoked: bool
     wanted: Preferences
-    digests: tuple[bytes, ...]
 
 
 @dataclass(frozen=True, slots=True)

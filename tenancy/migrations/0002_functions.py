@@ -42,7 +42,7 @@ CREATE TRIGGER append_only BEFORE UPDATE OR TRUNCATE ON tenancy_auditentry
   FOR EACH STATEMENT EXECUTE FUNCTION app.refuse_change();
 
 -- The drainer notes when a key was last used.
-GRANT SELECT (id, organization_id), UPDATE (last_used_at) ON tenancy_apikey TO er_ingest;
+GRANT SELECT (id, organization_id, last_used_at), UPDATE (last_used_at) ON tenancy_apikey TO er_ingest;
 """
 
 

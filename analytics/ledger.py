@@ -1,0 +1,214 @@
+"""Writing the ledger: rows and rollups in one transaction, idempotent by call id.
+
+1. Rows are copied into a temporary table (COPY is refused on tables with row-level security).
+2. They are inserted where their id is new; what was inserted comes back.
+3. Rollups grow by exactly what came back, so a batch that is written twice counts once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import orjson
+import psycopg
+
+from analytics.core import bucket_of
+
+NOBODY = UUID(int=0)
+_WEEK = timedelta(days=7)
+
+_COLUMNS = (
+    "id",
+    "organization_id",
+    "created_at",
+    "provider",
+    "task_type",
+    "model_requested",
+    "model_used",
+    "priority",
+    "success",
+    "status",
+    "error_code",
+    "stream",
+    "latency_ms",
+    "first_token_ms",
+    "overhead_us",
+    "input_tokens",
+    "output_tokens",
+    "cached_tokens",
+    "reasoning_tokens",
+    "cost_nano",
+    "cost_estimated",
+    "usage",
+    "price",
+    "fallback_used",
+    "attempts",
+    "cache_hit",
+    "variant",
+    "api_key_id",
+    "user_id",
+    "region",
+    "decision",
+    "metadata",
+)
+_LIST = ", ".join(_COLUMNS)
+
+_TEMPORARY = f"""
+CREATE TEMPORARY TABLE IF NOT EXISTS incoming ON COMMIT DELETE ROWS AS
+SELECT {_LIST}, 0::smallint AS bucket FROM router_analytics WITH NO DATA
+"""  # noqa: S608  made of constants
+_COPY = f"COPY incoming ({_LIST}, bucket) FROM STDIN"
+# Sorted by key, so that two writers take the rollups' locks in the same order.
+_WRITE = f"""
+WITH new AS (
+  INSERT INTO router_analytics ({_LIST})
+  SELECT DISTINCT ON (organization_id, created_at, id) {_LIST} FROM incoming
+  ON CONFLICT DO NOTHING
+  RETURNING id, organization_id, created_at, provider, model_used, api_key_id, user_id, status,
+    success, fallback_used, cache_hit, input_tokens, output_tokens, cached_tokens,
+    reasoning_tokens, cost_nano, latency_ms
+), rolled AS (
+  INSERT INTO router_rollups AS r
+  SELECT organization_id, date_trunc('hour', created_at, 'UTC') AS hour, provider, model_used,
+    coalesce(api_key_id, %(nobody)s), coalesce(user_id, %(nobody)s), status, count(*),
+    count(*) FILTER (WHERE success), count(*) FILTER (WHERE fallback_used),
+    count(*) FILTER (WHERE cache_hit), sum(input_tokens), sum(output_tokens),
+    sum(cached_tokens), sum(reasoning_tokens), sum(cost_nano), sum(latency_ms)
+  FROM new GROUP BY 1, 2, 3, 4, 5, 6, 7 ORDER BY 1, 2, 3, 4, 5, 6, 7
+  ON CONFLICT (organization_id, hour, provider, model_used, api_key_id, user_id, status)
+  DO UPDATE SET calls = r.calls + EXCLUDED.calls, successes = r.successes + EXCLUDED.successes,
+    fallbacks = r.fallbacks + EXCLUDED.fallbacks, cache_hits = r.cache_hits + EXCLUDED.cache_hits,
+    input_tokens = r.input_tokens + EXCLUDED.input_tokens,
+    output_tokens = r.output_tokens + EXCLUDED.output_tokens,
+    cached_tokens = r.cached_tokens + EXCLUDED.cached_tokens,
+    reasoning_tokens = r.reasoning_tokens + EXCLUDED.reasoning_tokens,
+    cost_nano = r.cost_nano + EXCLUDED.cost_nano,
+    latency_ms_sum = r.latency_ms_sum + EXCLUDED.latency_ms_sum
+), timed AS (
+  INSERT INTO router_latency_rollups AS l
+  SELECT n.organization_id, date_trunc('hour', n.created_at, 'UTC') AS hour, n.provider,
+    n.model_used, coalesce(n.api_key_id, %(nobody)s), i.bucket, count(*)
+  FROM new n JOIN (SELECT DISTINCT organization_id, id, bucket FROM incoming) i
+    ON i.organization_id = n.organization_id AND i.id = n.id
+  WHERE n.success GROUP BY 1, 2, 3, 4, 5, 6 ORDER BY 1, 2, 3, 4, 5, 6
+  ON CONFLICT (organization_id, hour, provider, model_used, api_key_id, bucket)
+  DO UPDATE SET calls = l.calls + EXCLUDED.calls
+), used AS (
+  UPDATE tenancy_apikey k SET last_used_at = u.last
+  FROM (SELECT organization_id, api_key_id, max(created_at) AS last FROM new
+        WHERE api_key_id IS NOT NULL GROUP BY 1, 2 ORDER BY 1, 2) u
+  WHERE k.organization_id = u.organization_id AND k.id = u.api_key_id
+    AND (k.last_used_at IS NULL OR k.last_used_at < u.last - interval '1 minute')
+)
+SELECT count(*) FROM new
+"""  # noqa: S608  made of constants
+
+
+class Ledger:
+    """One connection of the role that may write every organization's rows."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._connection: psycopg.Connection[Any] | None = None
+        self._weeks: set[datetime] = set()
+
+    def write(self, rows: Sequence[Mapping[str, Any]]) -> int:
+        """Writes calls and their rollups; how many were new.
+
+        Raises ``psycopg.OperationalError`` when the database is away (try again) and another
+        ``psycopg.Error`` when it refuses a row; nothing is written then.
+        """
+        connection = self._open()
+        tuples = [_tuple(row) for row in rows]
+        self._ensure_partitions(connection, [row[2] for row in tuples])
+        with connection.transaction(), connection.cursor() as cursor:
+            cursor.execute(_TEMPORARY)
+            with cursor.copy(_COPY) as copy:
+                for row in tuples:
+                    copy.write_row(row)
+            cursor.execute(_WRITE, {"nobody": NOBODY})
+            (new,) = cursor.fetchone() or (0,)
+        return int(new)
+
+    def quarantine(self, writer: str, record: bytes, error: str) -> None:
+        """Keeps a record that the ledger refuses, whole, for a person to look at."""
+        connection = self._open()
+        with connection.transaction():
+            connection.execute(
+                "INSERT INTO router_quarantine (writer, record, error) VALUES (%s, %s, %s)",
+                [writer, record, error[:2000]],
+            )
+
+    def close(self) -> None:
+        """Gives the connection back."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _open(self) -> psycopg.Connection[Any]:
+        if self._connection is None or self._connection.closed:
+            self._connection = psycopg.connect(self._url, autocommit=True, connect_timeout=5)
+        return self._connection
+
+    def _ensure_partitions(self, connection: psycopg.Connection[Any], times: list[Any]) -> None:
+        weeks = {_monday(t) for t in times} - self._weeks
+        for week in sorted(weeks):
+            connection.execute("SELECT app.ensure_ledger_partitions(%s, %s)", [week, week])
+        self._weeks |= weeks
+
+
+def _monday(at: datetime) -> datetime:
+    day = at.replace(hour=0, minute=0, second=0, microsecond=0)
+    return day - timedelta(days=day.weekday())
+
+
+def _json(value: Any) -> str:
+    # Postgres keeps no NUL inside jsonb.
+    return orjson.dumps(value).decode().replace("\\u0000", "")
+
+
+def _tuple(row: Mapping[str, Any]) -> tuple[Any, ...]:
+    """A row in the order of ``_COLUMNS``, with its latency bucket last."""
+    price = row["price"]
+    return (
+        UUID(row["id"]),
+        UUID(row["organization_id"]),
+        datetime.fromtimestamp(row["created_ms"] / 1000, UTC),
+        _text(row["provider"]),
+        row["task_type"],
+        _text(row["model_requested"]),
+        _text(row["model_used"]),
+        row["priority"],
+        row["success"],
+        row["status"],
+        _text(row["error_code"]),
+        row["stream"],
+        row["latency_ms"],
+        row["first_token_ms"],
+        row["overhead_us"],
+        row["input_tokens"],
+        row["output_tokens"],
+        row["cached_tokens"],
+        row["reasoning_tokens"],
+        row["cost_nano"],
+        row["cost_estimated"],
+        _json(row["usage"]),
+        None if price is None else _json(price),
+        row["fallback_used"],
+        row["attempts"],
+        row.get("cache_hit", False),
+        "",
+        UUID(row["api_key_id"]) if row["api_key_id"] else None,
+        UUID(row["user_id"]) if row["user_id"] else None,
+        _text(row["region"]),
+        _json(row["decision"]),
+        _json(row["metadata"]),
+        bucket_of(row["latency_ms"]),
+    )
+
+
+def _text(value: str) -> str:
+    return value.replace("\x00", "")

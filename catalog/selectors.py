@@ -1,0 +1,36 @@
+"""Reads of providers and deployments; all need the organization's scope."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from django.db.models import Prefetch, QuerySet
+
+from catalog.models import Credential, Deployment, Provider
+
+
+def providers(organization_id: UUID) -> QuerySet[Provider]:
+    """Every provider with its live credential, by name."""
+    live = Credential.objects.filter(organization_id=organization_id, active=True)
+    return (
+        Provider.objects.filter(organization_id=organization_id)
+        .prefetch_related(Prefetch("credentials", queryset=live.order_by("-created_at")))
+        .order_by("name", "id")
+    )
+
+
+def provider_slugs(organization_id: UUID) -> dict[str, str]:
+    """Names of the organization's providers by slug."""
+    rows = Provider.objects.filter(organization_id=organization_id).order_by("name")
+    return dict(rows.values_list("slug", "name"))
+
+
+def deployments(organization_id: UUID) -> QuerySet[Deployment]:
+    """Every active deployment of an active provider."""
+    return (
+        Deployment.objects.filter(
+            organization_id=organization_id, active=True, provider__active=True
+        )
+        .select_related("provider")
+        .order_by("model", "provider__slug", "id")
+    )

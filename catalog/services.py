@@ -1,0 +1,229 @@
+"""Changes of providers, credentials and deployments; each is audited and announced."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from datetime import date
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+
+from catalog.models import Credential, Deployment, Provider
+from catalog.presets import PRESETS, ModelPreset, Preset
+from catalog.sandbox.models import MODELS
+from lib.errors import RouterError
+from lib.money import nano_from_usd
+from lib.netguard import parse_base_url
+from lib.secretbox import open_, seal
+from tenancy import audit
+from tenancy.core import Actor
+from tenancy.models import new_id
+from tenancy.scope import tenant_scope
+
+SECRET_CHARS_MAX = 4096
+SANDBOX_SLUG = "sandbox"
+SANDBOX_SECRET = "sandbox"  # noqa: S105  the sandbox takes any key
+SANDBOX_PRICES = "sandbox: no money is charged"
+KEY_ID = 1
+
+
+def _invalid(param: str, message: str) -> RouterError:
+    return RouterError(422, "invalid_value", message, param=param)
+
+
+def connect_provider(
+    organization_id: UUID,
+    *,
+    preset: str,
+    secret: str,
+    actor: Actor,
+    slug: str = "",
+    name: str = "",
+    base_url: str = "",
+    region: str = "",
+    models: Sequence[ModelPreset] | None = None,
+) -> Provider:
+    """A provider with its credential and the preset's deployments.
+
+    ``base_url`` is needed where the preset's address has gaps. Raises ``RouterError`` (422)
+    naming the field that is wrong, 409 when the slug is taken.
+    """
+    known = PRESETS.get(preset)
+    if known is None:
+        raise _invalid("preset", f"Choose one of: {', '.join(PRESETS)}.")
+    address = base_url or known.base_url
+    if "{" in address:
+        raise _invalid("base_url", f"{known.name} needs its address: {known.base_url}")
+    slug = slug or known.slug
+    with tenant_scope(organization_id):
+        if Provider.objects.filter(organization_id=organization_id, slug=slug).exists():
+            raise RouterError(
+                409, "already_exists", f'There is a provider "{slug}" already.', param="slug"
+            )
+        provider = Provider.objects.create(
+            organization_id=organization_id,
+            slug=slug,
+            preset=known.slug,
+            name=name or known.name,
+            base_url=_checked_address(address),
+            wire=known.wire,
+            auth=known.auth,
+            region=region,
+            is_local=known.is_local,
+        )
+        if secret:
+            set_credential(provider, secret)
+        _deploy(provider, known.models if models is None else models)
+        _record(provider, actor, "provider.connect", after=_told(provider, secret))
+    return provider
+
+
+def connect_sandbox(organization_id: UUID, *, base_url: str, actor: Actor) -> Provider:
+    """The sandbox provider with all its models, priced but never charged."""
+    with tenant_scope(organization_id):
+        speaks = {}
+        for wire, slug, name in (
+            ("openai", SANDBOX_SLUG, "Sandbox"),
+            ("anthropic", f"{SANDBOX_SLUG}-claude", "Sandbox (Anthropic wire)"),
+        ):
+            speaks[wire] = provider = Provider.objects.create(
+                organization_id=organization_id,
+                slug=slug,
+                preset=SANDBOX_SLUG,
+                name=name,
+                base_url=f"{base_url}/v1",
+                wire=wire,
+                auth="bearer" if wire == "openai" else "x-api-key",
+                is_local=True,
+                is_sandbox=True,
+            )
+            set_credential(provider, SANDBOX_SECRET)
+            _record(provider, actor, "provider.connect", after=_told(provider, SANDBOX_SECRET))
+        for model in MODELS:
+            Deployment.objects.create(
+                organization_id=organization_id,
+                provider=speaks[model.wire],
+                model=model.name,
+                upstream_model=model.name,
+                operation=model.operation,
+                context_window=model.context_window,
+                max_output_tokens=model.max_output_tokens,
+                capabilities=sorted(model.capabilities),
+                quality=round(model.quality * 100),
+                input_nano_per_mtok=nano_from_usd(Decimal(model.input_usd_per_mtok)),
+                cached_nano_per_mtok=nano_from_usd(Decimal(model.cached_usd_per_mtok)),
+                output_nano_per_mtok=nano_from_usd(Decimal(model.output_usd_per_mtok)),
+                price_source=SANDBOX_PRICES,
+                price_as_of=date(2026, 11, 1),
+            )
+    return speaks["openai"]
+
+
+def add_deployment(
+    provider: Provider, model: ModelPreset, *, actor: Actor, prices: Mapping[str, Any] | None = None
+) -> Deployment:
+    """One more model at a provider; ``prices`` are nano-USD per million tokens by column."""
+    with tenant_scope(provider.organization_id):
+        deployment = _deploy(provider, [model], prices)[0]
+        _record(provider, actor, "deployment.create", after={"model": model.name, **(prices or {})})
+    return deployment
+
+
+def set_credential(provider: Provider, secret: str) -> Credential:
+    """Seals a secret for the provider's present address and retires the ones before it."""
+    secret = secret.strip()
+    if not 1 <= len(secret) <= SECRET_CHARS_MAX or not (secret.isascii() and secret.isprintable()):
+        raise _invalid("secret", "The credential is one line of plain characters.")
+    origin = origin_of(provider.base_url)
+    Credential.objects.filter(
+        organization_id=provider.organization_id, provider=provider, active=True
+    ).update(active=False)
+    credential = Credential(
+        id=new_id(),
+        organization_id=provider.organization_id,
+        provider=provider,
+        origin=origin,
+        last_four=secret[-4:] if len(secret) >= 12 else "",
+    )
+    credential.secret_sealed = seal(
+        {KEY_ID: settings.ENCRYPTION_KEY},
+        secret.encode(),
+        aad=_aad(credential),
+        nonce=os.urandom(12),
+    )
+    credential.save(force_insert=True)
+    return credential
+
+
+def open_secret(credential: Credential, provider: Provider) -> str | None:
+    """The secret, if it may be sent to the provider's present address; None otherwise."""
+    if credential.origin != origin_of(provider.base_url):
+        return None
+    keys = {KEY_ID: settings.ENCRYPTION_KEY}
+    return open_(keys, bytes(credential.secret_sealed), aad=_aad(credential)).decode()
+
+
+def origin_of(base_url: str) -> str:
+    """Scheme, host and port of an address, which a credential is bound to."""
+    origin = parse_base_url(base_url, allowed=settings.PRIVATE_NETWORKS)
+    return f"{origin.scheme}://{origin.host}:{origin.port}"
+
+
+def providers_of_environment(environment: Mapping[str, str]) -> list[tuple[Preset, str]]:
+    """The presets whose key stands in the environment under its usual name."""
+    return [
+        (preset, environment[preset.key_variable])
+        for preset in PRESETS.values()
+        if environment.get(preset.key_variable) and "{" not in preset.base_url
+    ]
+
+
+def _aad(credential: Credential) -> str:
+    return f"catalog_credential|secret|{credential.organization_id}|{credential.id}"
+
+
+def _checked_address(base_url: str) -> str:
+    try:
+        parse_base_url(base_url, allowed=settings.PRIVATE_NETWORKS)
+    except ValueError as why:
+        raise _invalid("base_url", str(why)) from None
+    return base_url.rstrip("/")
+
+
+def _deploy(
+    provider: Provider, models: Sequence[ModelPreset], prices: Mapping[str, Any] | None = None
+) -> list[Deployment]:
+    return [
+        Deployment.objects.create(
+            organization_id=provider.organization_id,
+            provider=provider,
+            model=model.name,
+            upstream_model=model.name,
+            operation=model.operation,
+            context_window=model.context_window,
+            max_output_tokens=model.max_output_tokens,
+            capabilities=sorted(model.capabilities),
+            quality=model.quality,
+            **(prices or {}),
+        )
+        for model in models
+    ]
+
+
+def _told(provider: Provider, secret: str) -> dict[str, Any]:
+    return {"base_url": provider.base_url, "credential": "set" if secret else "none"}
+
+
+def _record(provider: Provider, actor: Actor, action: str, *, after: dict[str, Any]) -> None:
+    audit.record(
+        provider.organization_id,
+        actor,
+        action=action,
+        kind="provider",
+        object_id=provider.id,
+        name=provider.name,
+        after=after,
+    )

@@ -1,0 +1,45 @@
+"""Reads of preferences; all need the organization's scope."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from preferences.core import Preferences, Priority
+from preferences.models import KeyPreferences, UserRouterPreferences, Wishes
+
+
+def preferences_row(organization_id: UUID, user_id: UUID | None) -> UserRouterPreferences:
+    """The row of a user, or of the organization's default; an empty unsaved one if there is none."""
+    found = UserRouterPreferences.objects.filter(
+        organization_id=organization_id, user_id=user_id
+    ).first()
+    return found or UserRouterPreferences(organization_id=organization_id, user_id=user_id)
+
+
+def wishes(row: Wishes) -> Preferences:
+    """A row as one level of preferences."""
+    return Preferences(
+        priority=Priority(row.default_priority) if row.default_priority else None,
+        max_cost_nano=row.max_cost_per_request_nano,
+        max_latency_ms=row.max_latency_ms,
+        preferred_providers=tuple(row.preferred_providers),
+        blocked_providers=frozenset(row.blocked_providers),
+    )
+
+
+def all_levels(
+    organization_id: UUID,
+) -> tuple[Preferences, dict[UUID, Preferences], dict[UUID, Preferences]]:
+    """The organization's default, and the wishes of each user and of each API key."""
+    default = Preferences()
+    users: dict[UUID, Preferences] = {}
+    for row in UserRouterPreferences.objects.filter(organization_id=organization_id):
+        if row.user_id is None:
+            default = wishes(row)
+        else:
+            users[row.user_id] = wishes(row)
+    keys = {
+        row.api_key_id: wishes(row)
+        for row in KeyPreferences.objects.filter(organization_id=organization_id)
+    }
+    return default, users, keys

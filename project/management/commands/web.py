@@ -1,0 +1,47 @@
+"""manage.py web: serve the gateway, the pages and the API."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+from typing import Any
+
+import uvicorn
+from django.core.management.base import BaseCommand
+
+KEEP_ALIVE_S = 75
+GRACE_S = 60
+
+
+class Command(BaseCommand):
+    """One process, or several behind one address with --workers."""
+
+    help = "Serve /v1, the dashboard and the API."
+    requires_system_checks = ()
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """Where to listen."""
+        parser.add_argument("--host", default="127.0.0.1")
+        parser.add_argument("--port", type=int, default=8000)
+        parser.add_argument("--fd", type=int, help="a listening socket that is already open")
+        parser.add_argument("--workers", type=int, default=1)
+
+    def handle(self, **options: Any) -> None:
+        """Runs until SIGTERM; open calls get a minute to finish."""
+        uvicorn.run(
+            "project.asgi:application",
+            host=options["host"],
+            port=options["port"],
+            fd=options["fd"],
+            workers=options["workers"],
+            loop="uvloop",
+            http="httptools",
+            ws="none",
+            lifespan="on",
+            access_log=False,
+            server_header=False,
+            date_header=False,
+            log_level="warning",
+            backlog=4096,
+            timeout_keep_alive=KEEP_ALIVE_S,
+            timeout_graceful_shutdown=GRACE_S,
+        )

@@ -1,0 +1,275 @@
+"""Moves the journal into the ledger: at least once in, exactly once in effect.
+
+1. Every writer's directory is followed from its first segment; whole records are gathered.
+2. A batch becomes rows and rollups in one transaction; only then does reading count as done.
+3. A segment goes when all its calls are in the ledger and a later one is being written.
+4. A writer that ended is read to its end; calls that it admitted and never finished are written
+   at their estimate and marked, then its directory goes.
+5. A record that the ledger refuses is found by halving and set aside; it never blocks the rest.
+
+Reading again what was already written changes nothing, so nothing else has to be remembered.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import orjson
+import psycopg
+
+from analytics.ledger import Ledger
+from routing.journal import HEADER, LOCK_NAME, SUFFIX, Damaged, Read, is_live, read_records
+
+log = logging.getLogger(__name__)
+
+READ_BYTES_MAX = 4 * 2**20
+ROWS_MAX = 2_000
+IDLE_S = 0.1
+RETRY_S = 1.0
+INTERRUPTED = "interrupted"
+
+
+class DrainerRuns(Exception):
+    """Another drainer works on this journal."""
+
+
+@dataclass(slots=True)
+class Entry:
+    """One row to be written, and the record that it came from."""
+
+    row: dict[str, Any]
+    record: bytes
+    writer: str
+
+
+@dataclass(slots=True)
+class Writer:
+    """How far one writer's directory was read."""
+
+    directory: Path
+    segment: int = 0
+    offset: int = 0
+    seq: int = 0
+    admitted: dict[str, tuple[int, dict[str, Any]]] = field(default_factory=dict)
+    ended: bool = False
+
+
+class Drainer:
+    """Follows the journal under ``root``; one per machine."""
+
+    def __init__(self, root: Path, ledger: Ledger, *, sleep: Callable[[float], None]) -> None:
+        """Raises ``DrainerRuns`` when the journal is being drained already."""
+        root.mkdir(parents=True, exist_ok=True)
+        self._root = root
+        self._ledger = ledger
+        self._sleep = sleep
+        self._writers: dict[str, Writer] = {}
+        self._lock = os.open(root / "drainer.lock", os.O_CREAT | os.O_RDWR, 0o600)
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(self._lock)
+            raise DrainerRuns(f"Another drainer works on {root}.") from None
+        self.written = 0
+        self.gaps = 0
+        self.stopping = False
+
+    def run(self) -> None:
+        """Drains until ``stopping``, and then until nothing is left to read."""
+        while True:
+            stopping = self.stopping
+            moved = self.step()
+            if stopping and not moved:
+                return
+            if not moved:
+                self._sleep(IDLE_S)
+
+    def close(self) -> None:
+        """Unlocks the journal."""
+        self._ledger.close()
+        os.close(self._lock)
+
+    def step(self) -> int:
+        """Reads and writes one batch; how many records were read."""
+        entries: list[Entry] = []
+        read = 0
+        for writer in self._known_writers():
+            if len(entries) >= ROWS_MAX:
+                break
+            read += self._read(writer, entries)
+        if entries and not self._write(entries):
+            return 0
+        for writer in list(self._writers.values()):
+            self._tidy(writer)
+        return read
+
+    def _known_writers(self) -> list[Writer]:
+        for entry in sorted(self._root.iterdir()):
+            if entry.name not in self._writers and (entry / LOCK_NAME).exists():
+                self._writers[entry.name] = Writer(entry)
+        return list(self._writers.values())
+
+    def _read(self, writer: Writer, entries: list[Entry]) -> int:
+        """Gathers what a writer wrote since; notes whether it has ended."""
+        # Asked before reading: whatever a writer wrote that had ended by now is in the file.
+        live = is_live(writer.directory)
+        records = 0
+        while len(entries) < ROWS_MAX:
+            path = _segment(writer, writer.segment)
+            # Asked before reading, for the same reason.
+            rolled = _segment(writer, writer.segment + 1).exists()
+            try:
+                data = _tail(path, writer.offset)
+            except FileNotFoundError:
+                later = _first_segment(writer.directory)
+                if later is None or later <= writer.segment:
+                    break
+                writer.segment, writer.offset = later, 0
+                continue
+            for record in _whole_records(writer, data, path):
+                records += 1
+                self._take(writer, record, entries)
+            if len(data) == READ_BYTES_MAX:
+                continue
+            if not rolled:
+                break
+            writer.segment, writer.offset = writer.segment + 1, 0
+        if not live and len(entries) < ROWS_MAX:
+            writer.ended = True
+            entries += [_interrupted(writer, admitted) for _, admitted in writer.admitted.values()]
+            writer.admitted.clear()
+        return records
+
+    def _take(self, writer: Writer, record: Read, entries: list[Entry]) -> None:
+        if writer.seq and record.seq != writer.seq + 1:
+            self.gaps += 1
+            log.error(
+                "journal %s: records %d to %d are missing",
+                writer.directory.name,
+                writer.seq + 1,
+                record.seq - 1,
+            )
+        writer.seq = record.seq
+        row = orjson.loads(record.payload)
+        if row["k"] == "a":
+            writer.admitted[row["id"]] = (writer.segment, row)
+        else:
+            writer.admitted.pop(row["id"], None)
+            entries.append(Entry(row, record.payload, writer.directory.name))
+
+    def _write(self, entries: Sequence[Entry]) -> bool:
+        """Writes a batch, waiting for the database as long as it takes; False when told to stop."""
+        while True:
+            try:
+                self._write_or_halve(entries)
+            except psycopg.OperationalError as why:
+                log.warning("The ledger cannot be written: %s", str(why).strip().splitlines()[:1])
+                self._ledger.close()
+                if self.stopping:
+                    self._writers.clear()
+                    return False
+                self._sleep(RETRY_S)
+            else:
+                return True
+
+    def _write_or_halve(self, entries: Sequence[Entry]) -> None:
+        try:
+            self.written += self._ledger.write([entry.row for entry in entries])
+        except psycopg.OperationalError:
+            raise
+        except (psycopg.Error, KeyError, ValueError, TypeError) as why:
+            if len(entries) == 1:
+                log.error("A journal record is refused: %s", type(why).__name__)  # noqa: TRY400
+                self._ledger.quarantine(entries[0].writer, entries[0].record, repr(why))
+                return
+            half = len(entries) // 2
+            self._write_or_halve(entries[:half])
+            self._write_or_halve(entries[half:])
+
+    def _tidy(self, writer: Writer) -> None:
+        """Removes what is wholly in the ledger."""
+        if writer.ended:
+            shutil.rmtree(writer.directory, ignore_errors=True)
+            self._writers.pop(writer.directory.name, None)
+            return
+        needed = min((s for s, _ in writer.admitted.values()), default=writer.segment)
+        for path in writer.directory.glob(f"*{SUFFIX}"):
+            if int(path.stem) < min(needed, writer.segment):
+                path.unlink(missing_ok=True)
+
+
+def _segment(writer: Writer, number: int) -> Path:
+    return writer.directory / f"{number:08d}{SUFFIX}"
+
+
+def _first_segment(directory: Path) -> int | None:
+    return min((int(p.stem) for p in directory.glob(f"*{SUFFIX}")), default=None)
+
+
+def _tail(path: Path, offset: int) -> bytes:
+    with path.open("rb") as file:
+        file.seek(offset)
+        return file.read(READ_BYTES_MAX)
+
+
+def _whole_records(writer: Writer, data: bytes, path: Path) -> list[Read]:
+    """The records in ``data``, past damaged bytes too; moves the writer's offset behind them."""
+    found: list[Read] = []
+    at = 0
+    while True:
+        try:
+            for record in read_records(data, at):
+                found.append(record)
+                at = record.end
+            break
+        except Damaged as damage:
+            log.error("%s: %s", path, damage)  # noqa: TRY400
+            at = _next_record(data, damage.offset + 1)
+            if at < 0:
+                at = len(data)
+                break
+    writer.offset += at
+    return found
+
+
+def _next_record(data: bytes, start: int) -> int:
+    """Where the next whole record begins after damage; -1 when there is none."""
+    for at in range(start, len(data) - HEADER.size):
+        try:
+            if next(read_records(data, at), None) is not None:
+                return at
+        except Damaged:
+            continue
+    return -1
+
+
+def _interrupted(writer: Writer, admitted: dict[str, Any]) -> Entry:
+    """A call whose process ended before its outcome: written at its estimate, and marked so."""
+    row = {
+        **admitted,
+        "priority": "",
+        "success": False,
+        "status": 500,
+        "error_code": INTERRUPTED,
+        "latency_ms": 0,
+        "first_token_ms": None,
+        "overhead_us": None,
+        "input_tokens": 0,
+        "output_tokens": 0,
+        "cached_tokens": 0,
+        "reasoning_tokens": 0,
+        "usage": {},
+        "cost_nano": admitted["estimate_nano"],
+        "cost_estimated": True,
+        "fallback_used": False,
+        "attempts": 1,
+        "decision": {"interrupted": True},
+    }
+    return Entry(row, orjson.dumps(admitted), writer.directory.name)

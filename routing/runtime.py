@@ -1,0 +1,83 @@
+"""The gateway of one process: put together at start, taken apart at the end."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import random
+import time
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from routing.attempt import Attempter
+from routing.compiler import DatabaseLoader
+from routing.door import Door
+from routing.gateway import Gateway
+from routing.journal import Journal
+from routing.live import Live
+from routing.redis_pipe import RedisPipe
+from routing.snapshot import Snapshot, SnapshotStore
+from routing.upstream import Upstream
+
+LOADER_THREADS = 2
+DRAIN_GRACE_S = 60.0
+
+
+class Runtime:
+    """Everything that the gateway holds open."""
+
+    def __init__(
+        self,
+        *,
+        redis_url: str,
+        journal_dir: Path,
+        pepper: bytes,
+        trusted_proxies: int,
+        body_bytes_max: int,
+    ) -> None:
+        """Call inside a running event loop; raises OSError when the journal cannot be opened."""
+        self._threads = ThreadPoolExecutor(LOADER_THREADS, thread_name_prefix="snapshot")
+        self._pipe = RedisPipe(redis_url)
+        self.live = Live(self._pipe)
+        self.journal = Journal(journal_dir, uuid4().hex)
+        self.upstream = Upstream()
+        self.store = SnapshotStore(
+            DatabaseLoader(), run=self._run, clock=time.monotonic, published=self._publish
+        )
+        self.gateway = Gateway(
+            store=self.store,
+            live=self.live,
+            journal=self.journal,
+            attempter=Attempter(self.upstream, self.live),
+            pepper=pepper,
+            trusted_proxies=trusted_proxies,
+            # Seeded from the operating system; ids need to be unique, not unguessable.
+            random_bits=random.Random(uuid4().int).getrandbits,
+        )
+        self.door = Door(self.gateway, body_bytes_max=body_bytes_max)
+        self._watching = asyncio.ensure_future(self.store.watch())
+        # What exists now lives as long as the process; collecting it again and again costs tails.
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(50_000, 20, 50)
+
+    def _run(self, function: Callable[..., Any], *args: object) -> Awaitable[object]:
+        return asyncio.get_running_loop().run_in_executor(self._threads, function, *args)
+
+    async def _publish(self, snapshot: Snapshot) -> None:
+        await self.live.publish_epoch(snapshot.live_key, snapshot.epoch)
+
+    async def close(self) -> None:
+        """Lets open calls finish for a while, then gives everything back."""
+        give_up = time.monotonic() + DRAIN_GRACE_S
+        while self.door.open_calls and time.monotonic() < give_up:
+            await asyncio.sleep(0.05)
+        self._watching.cancel()
+        await self.live.settle()
+        await self.upstream.close()
+        self._pipe.close()
+        self.journal.close()
+        self._threads.shutdown(wait=False)

@@ -1,0 +1,218 @@
+"""Changes of organizations, members and API keys; each is audited and announced."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from ipaddress import ip_network
+from uuid import UUID
+from zoneinfo import available_timezones
+
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+
+from lib.errors import RouterError
+from lib.hashing import digest, make_api_key, parse_api_key
+from tenancy import audit
+from tenancy.core import Actor, Role, Scope
+from tenancy.models import ApiKey, ApiKeySecret, Membership, Organization, User, new_id
+from tenancy.scope import tenant_scope
+
+NAME_CHARS_MAX = 120
+NETWORKS_MAX = 100
+OVERLAP_MAX = timedelta(days=30)
+
+
+@dataclass(frozen=True, slots=True)
+class NewKey:
+    """A key just made, with the secret that is shown once and never again."""
+
+    key: ApiKey
+    secret: str
+
+
+def _invalid(param: str, message: str) -> RouterError:
+    return RouterError(422, "invalid_value", message, param=param)
+
+
+def _name(name: str, param: str = "name") -> str:
+    name = name.strip()
+    if not 1 <= len(name) <= NAME_CHARS_MAX:
+        raise _invalid(param, f"A name has 1 to {NAME_CHARS_MAX} characters.")
+    return name
+
+
+def create_organization(
+    *, name: str, owner: User, actor: Actor, time_zone: str = "UTC"
+) -> Organization:
+    """A new organization with its owner; raises ``RouterError`` (422) for a bad name or zone."""
+    if time_zone not in available_timezones():
+        raise _invalid("time_zone", f'"{time_zone}" is no time zone such as Europe/Berlin.')
+    organization = Organization(id=new_id(), name=_name(name), time_zone=time_zone)
+    with tenant_scope(organization.id):
+        organization.save(force_insert=True)
+        Membership.objects.create(organization=organization, user=owner, role=Role.OWNER)
+        audit.record(
+            organization.id,
+            actor,
+            action="organization.create",
+            kind="organization",
+            object_id=organization.id,
+            name=organization.name,
+            after={"name": organization.name, "time_zone": time_zone, "owner": owner.email},
+        )
+    return organization
+
+
+def add_member(organization_id: UUID, *, user: User, role: Role, actor: Actor) -> Membership:
+    """Makes a user a member, or gives a member another role."""
+    with tenant_scope(organization_id):
+        known = Membership.objects.filter(organization_id=organization_id, user=user).first()
+        before = {"role": known.role} if known else None
+        member, _ = Membership.objects.update_or_create(
+            organization_id=organization_id, user=user, defaults={"role": role.value}
+        )
+        audit.record(
+            organization_id,
+            actor,
+            action="member.set_role",
+            kind="member",
+            object_id=member.id,
+            name=user.email,
+            before=before,
+            after={"role": role.value},
+        )
+    return member
+
+
+def create_key(
+    organization_id: UUID,
+    *,
+    name: str,
+    scopes: Sequence[Scope],
+    actor: Actor,
+    user: User | None = None,
+    expires_at: datetime | None = None,
+    allowed_networks: Sequence[str] = (),
+) -> NewKey:
+    """A new API key; raises ``RouterError`` (422) naming the field that is wrong."""
+    if not scopes:
+        raise _invalid("scopes", "A key needs at least one scope: gateway, admin.")
+    if expires_at is not None and expires_at <= timezone.now():
+        raise _invalid("expires_at", "The expiry lies in the past.")
+    networks = _networks(allowed_networks)
+    with tenant_scope(organization_id):
+        key = ApiKey.objects.create(
+            organization_id=organization_id,
+            name=_name(name),
+            user=user,
+            scopes=sorted({s.value for s in scopes}),
+            allowed_networks=networks,
+            expires_at=expires_at,
+            created_by=actor.name,
+        )
+        secret = _add_secret(key)
+        audit.record(
+            organization_id,
+            actor,
+            action="api_key.create",
+            kind="api_key",
+            object_id=key.id,
+            name=key.name,
+            after={
+                "scopes": key.scopes,
+                "allowed_networks": networks,
+                "expires_at": expires_at.isoformat() if expires_at else None,
+            },
+        )
+    return NewKey(key, secret)
+
+
+def rotate_key(organization_id: UUID, key_id: UUID, *, overlap: timedelta, actor: Actor) -> NewKey:
+    """A second secret for a key; the older ones end after ``overlap``.
+
+    Raises ``RouterError``: 404 for an unknown or revoked key, 422 for an overlap out of bounds.
+    """
+    if not timedelta(0) <= overlap <= OVERLAP_MAX:
+        raise _invalid("overlap", f"The overlap is from nothing to {OVERLAP_MAX.days} days.")
+    with tenant_scope(organization_id):
+        key = _live_key(organization_id, key_id)
+        ends = timezone.now() + overlap
+        for old in key.secrets.filter(organization_id=organization_id):
+            if old.expires_at is None or old.expires_at > ends:
+                old.expires_at = ends
+                old.save(update_fields=["expires_at"])
+        secret = _add_secret(key)
+        audit.record(
+            organization_id,
+            actor,
+            action="api_key.rotate",
+            kind="api_key",
+            object_id=key.id,
+            name=key.name,
+            after={"older_secrets_end_at": ends.isoformat()},
+        )
+    return NewKey(key, secret)
+
+
+def revoke_key(organization_id: UUID, key_id: UUID, *, actor: Actor) -> None:
+    """Ends a key for good, on every process by the next call; raises ``RouterError`` (404)."""
+    with tenant_scope(organization_id):
+        key = _live_key(organization_id, key_id)
+        key.revoked_at = timezone.now()
+        key.save(update_fields=["revoked_at"])
+        audit.record(
+            organization_id,
+            actor,
+            action="api_key.revoke",
+            kind="api_key",
+            object_id=key.id,
+            name=key.name,
+            before={"revoked_at": None},
+            after={"revoked_at": key.revoked_at.isoformat()},
+        )
+
+
+def create_user(email: str, password: str | None) -> User:
+    """A user who may sign in with this password; the address counts as verified."""
+    from allauth.account.models import EmailAddress
+
+    with transaction.atomic():
+        user = User.objects.create_user(email, password)
+        EmailAddress.objects.create(user=user, email=user.email, verified=True, primary=True)
+    return user
+
+
+def _live_key(organization_id: UUID, key_id: UUID) -> ApiKey:
+    key = ApiKey.objects.filter(
+        organization_id=organization_id, id=key_id, revoked_at__isnull=True
+    ).first()
+    if key is None:
+        raise RouterError(404, "not_found", "There is no such live API key.", param="id")
+    return key
+
+
+def _add_secret(key: ApiKey) -> str:
+    secret = make_api_key(os.urandom(32))
+    parts = parse_api_key(secret)
+    assert parts is not None
+    ApiKeySecret.objects.create(
+        organization_id=key.organization_id,
+        api_key=key,
+        digest=digest(settings.API_KEY_PEPPER, secret.encode()),
+        prefix=parts.prefix,
+        last_four=parts.last_four,
+    )
+    return secret
+
+
+def _networks(words: Sequence[str]) -> list[str]:
+    if len(words) > NETWORKS_MAX:
+        raise _invalid("allowed_networks", f"At most {NETWORKS_MAX} networks.")
+    try:
+        return [str(ip_network(word.strip())) for word in words if word.strip()]
+    except ValueError as why:
+        raise _invalid("allowed_networks", f"{why}. Write a network as 203.0.113.0/24.") from None
