@@ -1,6 +1,6 @@
 """What a call costs: exact integers from quantities and prices. Pure.
 
-Rates are nano-USD per million units, so tokens times rate is femto-USD (1e-15 USD) without a fraction.
+Rates are nano-USD per million units, so tokens times rate is a whole number of femto-USD (1e-15).
 Only the total is rounded, once, half up, to nano-USD.
 
 1. A kind without a rate of its own is billed as the kind that contains it: cache writes for an hour
