@@ -34,6 +34,11 @@ class Filters:
     key: UUID | None = None
 
     @property
+    def key_text(self) -> str:
+        """The key's id as an address holds it."""
+        return str(self.key) if self.key else ""
+
+    @property
     def any(self) -> bool:
         """Whether anything is filtered out."""
         return bool(self.status or self.provider or self.model or self.key)

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import wraps
+from functools import update_wrapper
 from http import HTTPStatus
 from typing import Any, Concatenate, ParamSpec, cast
 from uuid import UUID
@@ -22,8 +22,8 @@ from django.contrib.auth.decorators import login_required
 from django.core.exceptions import PermissionDenied
 from django.db import connection
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
-from django.shortcuts import render
 from django.template.loader import render_to_string
+from django.utils import timezone
 from django.utils.cache import patch_vary_headers
 from django.utils.html import format_html
 from django.utils.http import url_has_allowed_host_and_scheme
@@ -39,7 +39,8 @@ P = ParamSpec("P")
 ORGANIZATION_IN_SESSION = "organization"
 THEME_COOKIE = "er-theme"
 _THEME_S = 365 * 24 * 3600
-_HOME = "/enterprise-router/"
+HOME = "/enterprise-router/"
+NEW_ORGANIZATION = "/enterprise-router/organization/new"
 
 
 class Theme(StrEnum):
@@ -77,8 +78,13 @@ class Member:
 
     def actor(self, request: HttpRequest) -> Actor:
         """The member as the audit trail names them."""
-        source = request.META.get("REMOTE_ADDR", "")
-        return Actor(kind="user", id=self.user.id, name=self.user.email, source=source)
+        return actor_of(self.user, request)
+
+
+def actor_of(user: User, request: HttpRequest) -> Actor:
+    """A signed-in user as the audit trail names them, with the address they come from."""
+    source = request.META.get("REMOTE_ADDR", "")
+    return Actor(kind="user", id=user.id, name=user.email, source=source)
 
 
 class MemberRequest(HttpRequest):
@@ -91,25 +97,26 @@ class MemberRequest(HttpRequest):
 def member_page(
     view: Callable[Concatenate[MemberRequest, P], HttpResponse],
 ) -> Callable[Concatenate[HttpRequest, P], HttpResponse]:
-    """Lets only members in, and runs the view inside the scope of their organization.
+    """Lets only members in; runs the view in their organization's scope and time zone.
 
-    Nobody signed in: to the sign-in page. A member of several organizations gets the one chosen
-    last, or the oldest.
+    Nobody signed in: to the sign-in page. A member of none: to making one. A member of several
+    gets the one chosen last, or the oldest.
     """
 
-    @wraps(view)
     def gated(request: HttpRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
         memberships = memberships_of(cast(User, request.user))
         chosen = request.session.get(ORGANIZATION_IN_SESSION)
         found = [m for m in memberships if str(m.organization_id) == chosen] or memberships
         if not found:
-            return render(request, "no_organization.html", status=HTTPStatus.FORBIDDEN)
+            return HttpResponseRedirect(NEW_ORGANIZATION)
         mine = cast(MemberRequest, request)
         mine.memberships = memberships
         mine.member = found[0]
-        with tenant_scope(mine.member.organization_id):
+        zone = mine.member.zone()
+        with timezone.override(zone), tenant_scope(mine.member.organization_id):
             return view(mine, *args, **kwargs)
 
+    update_wrapper(gated, view)
     return login_required(gated)
 
 
@@ -196,7 +203,7 @@ def choose_organization(request: HttpRequest) -> HttpResponse:
     if asked not in {str(m.organization_id) for m in memberships_of(cast(User, request.user))}:
         raise Http404
     request.session[ORGANIZATION_IN_SESSION] = asked
-    return HttpResponseRedirect(_HOME)
+    return HttpResponseRedirect(HOME)
 
 
 @require_POST
@@ -225,11 +232,11 @@ def theme(request: HttpRequest) -> HttpResponse:
 
 def current_page(request: HttpRequest) -> str:
     """The path of the page that a htmx request came from, or "" when it is not one of ours."""
-    return cast(str | None, HtmxDetails(request).current_url_abs_path) or ""
+    return HtmxDetails(request).current_url_abs_path or ""
 
 
 def _own_address(request: HttpRequest, address: str) -> str:
     ours = url_has_allowed_host_and_scheme(
         address, allowed_hosts={request.get_host()}, require_https=request.is_secure()
     )
-    return address if ours else _HOME
+    return address if ours else HOME

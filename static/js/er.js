@@ -35,22 +35,22 @@
     }
   });
 
-  // The control that a request came from: the one changed, or the form's only one.
-  function controlOf(element) {
-    const found = element.matches('input, select, textarea')
-      ? element
-      : element.querySelector('[data-stored]');
-    return found && found.dataset.stored !== undefined ? found : null;
-  }
-
+  // A field's form holds `was`, the value that is stored: what a failed save goes back to.
   function putBack(element) {
-    const control = controlOf(element);
-    if (control) control.value = control.dataset.stored;
-    const radios = element.matches('form') ? element.querySelectorAll('input[type=radio]') : [];
-    for (const radio of radios) radio.checked = radio.defaultChecked;
+    const form = element.closest('form');
+    if (!form) return;
+    const was = form.elements.was;
+    const input = form.querySelector('input[name=value]:not([type=radio])');
+    if (was && input) {
+      input.value = was.value;
+      input.removeAttribute('aria-invalid');
+    } else {
+      form.reset();
+    }
   }
 
   function failed(event) {
+    if (polls(event.detail.elt)) return;
     const status = event.detail.xhr ? event.detail.xhr.status : 0;
     putBack(event.detail.elt);
     toast(status ? `That did not work (${status}). Nothing was changed.`
@@ -60,24 +60,31 @@
     document.addEventListener(name, failed);
   }
 
-  // 422: the value is refused, the message beside it says why. 2xx: it is what is stored now.
+  // 422: the value is refused, and the message beside it says why. 2xx: it is stored now.
   document.addEventListener('htmx:afterRequest', (event) => {
-    const control = controlOf(event.detail.elt);
-    if (!control || !event.detail.xhr) return;
+    const form = event.detail.elt;
+    if (!form.matches('form.control') || !event.detail.xhr) return;
     const status = event.detail.xhr.status;
-    if (status === 422) control.setAttribute('aria-invalid', 'true');
-    if (status >= 200 && status < 300) {
-      control.removeAttribute('aria-invalid');
-      const stored = event.detail.xhr.getResponseHeader('X-Stored-Value');
-      if (stored !== null) control.dataset.stored = stored;
+    const input = form.querySelector('input[name=value]:not([type=radio])');
+    if (input && status === 422) input.setAttribute('aria-invalid', 'true');
+    if (status < 200 || status >= 300) return;
+    if (input) input.removeAttribute('aria-invalid');
+    for (const radio of form.querySelectorAll('input[type=radio]')) {
+      radio.defaultChecked = radio.checked;
     }
   });
 
-  // A hidden tab asks for nothing.
+  // A hidden tab asks for nothing. (A filter on the trigger would need eval.)
+  const polls = (element) => element.dataset.poll !== undefined;
   document.addEventListener('htmx:beforeRequest', (event) => {
-    const by = event.detail.requestConfig.triggeringEvent;
-    if (document.hidden && by === undefined && event.detail.elt.dataset.poll !== undefined) {
-      event.preventDefault();
+    if (document.hidden && polls(event.detail.elt)) event.preventDefault();
+  });
+
+  // Addresses say only what is filtered.
+  document.addEventListener('htmx:configRequest', (event) => {
+    if (event.detail.verb !== 'get') return;
+    for (const [name, value] of Object.entries(event.detail.parameters)) {
+      if (value === '') delete event.detail.parameters[name];
     }
   });
 
@@ -86,10 +93,19 @@
   addEventListener('keydown', () => { byKeyboard = true; }, true);
   addEventListener('pointerdown', () => { byKeyboard = false; }, true);
   document.addEventListener('htmx:afterSettle', (event) => {
-    if (byKeyboard && event.detail.target && event.detail.target.id === 'panel') {
-      document.getElementById('panel').focus();
+    const target = event.detail.target && document.getElementById(event.detail.target.id);
+    const lost = document.activeElement === document.body;
+    if (byKeyboard && target && (target.id === 'panel' || (lost && target.matches('[data-refocus]')))) {
+      target.focus();
     }
   });
+
+  // A new organization's time zone starts as the browser's.
+  const zones = document.querySelector('[data-own-zone]');
+  if (zones && zones.value === 'UTC') {
+    const own = Intl.DateTimeFormat().resolvedOptions().timeZone;
+    if ([...zones.options].some((option) => option.value === own)) zones.value = own;
+  }
 
   document.addEventListener('click', async (event) => {
     const button = event.target.closest('[data-copy]');

@@ -1,0 +1,273 @@
+"""A call's decision in words: why it was routed where it was. Pure.
+
+The ledger keeps the decision as the router explained it: ``policy``, ``candidates`` in the order of
+their score, those that fell ``out`` with their reason, and each of the ``attempts``.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from lib.money import format_usd
+
+CLIENT_LEFT = 499
+NAMED_MAX = 3
+
+# How a candidate that fell out is counted, and how it is labelled in the table.
+REASONS = {
+    "operation": ("for another endpoint", "Other endpoint"),
+    "blocked": ("blocked", "Blocked"),
+    "not_allowed": ("not allowed for this request", "Not allowed"),
+    "not_local": ("not local", "Not local"),
+    "no_credential": ("without a credential", "No credential"),
+    "capability": ("lacking a capability", "Lacks a capability"),
+    "unsupported_field": ("unable to pass on a field", "Cannot pass on a field"),
+    "context_window": ("with too small a context window", "Context too small"),
+    "no_price": ("without a price", "No price"),
+    "max_cost": ("over the max cost", "Over max cost"),
+    "max_latency": ("over the max latency", "Over max latency"),
+}
+# Reasons whose detail says more than the label.
+TELLING = frozenset(
+    {"capability", "unsupported_field", "context_window", "max_cost", "max_latency"}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What the ledger holds of one call, as far as its story needs it."""
+
+    status: int
+    error_code: str
+    input_tokens: int
+    output_tokens: int
+    decision: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One numbered step. ``tone`` is "good", "bad" or nothing; ``took`` a duration in words."""
+
+    title: str
+    detail: str
+    more: str = ""
+    tone: str = ""
+    took: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A line of the table of candidates; ``out`` when it was not allowed to answer.
+
+    A figure that nobody measured is empty.
+    """
+
+    model: str
+    score: str
+    cost: str
+    p95: str
+    result: str
+    note: str = ""
+    out: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """The whole explanation: a sentence, with the model that answered apart, steps and table."""
+
+    lead: str
+    answered_by: str
+    because: str
+    steps: Sequence[Step] = ()
+    rows: Sequence[Row] = field(default=())
+
+
+def tell(told: Told) -> Story:
+    """Why the call went where it went, or why it went nowhere."""
+    decision = told.decision
+    candidates = decision.get("candidates", [])
+    out = decision.get("out", [])
+    attempts = decision.get("attempts", [])
+    lead, answered_by, because = _sentence(told, candidates, out, attempts)
+    steps = [
+        *_policy_step(decision.get("policy")),
+        *_candidate_step(candidates, out),
+        *_ranking_step(decision.get("policy"), candidates),
+        *(_attempt_step(a, told, last=a is attempts[-1]) for a in attempts),
+    ]
+    return Story(lead, answered_by, because, steps, _rows(told, candidates, out, attempts))
+
+
+def milliseconds(ms: float) -> str:
+    """A duration for people: ``412 ms``, ``2.31 s``."""
+    return f"{ms / 1000:.2f} s" if ms >= 1000 else f"{ms:g} ms"
+
+
+def _name(told: Mapping[str, Any]) -> str:
+    return f"{told['provider']} / {told['model']}"
+
+
+def _sentence(
+    told: Told,
+    candidates: Sequence[Mapping[str, Any]],
+    out: Sequence[Mapping[str, Any]],
+    attempts: Sequence[Mapping[str, Any]],
+) -> tuple[str, str, str]:
+    if told.status == 200 and attempts:
+        return "Answered by", _name(attempts[-1]), _why_chosen(candidates, attempts)
+    if told.status == CLIENT_LEFT:
+        where = f" while {_name(attempts[-1])} was answering" if attempts else ""
+        return f"The client left{where}, before the answer was complete.", "", ""
+    if attempts:
+        last = attempts[-1]
+        if len(attempts) == 1:
+            return f"No answer. {_name(last)} ended with {_ending(last)}.", "", ""
+        count = "Both" if len(attempts) == 2 else f"All {len(attempts)}"
+        tail = f"the last, at {_name(last)}, ended with {_ending(last)}"
+        return f"No answer. {count} attempts failed; {tail}.", "", ""
+    if out:
+        return f"Refused before any provider was called: {_counted(out)}.", "", ""
+    code = told.error_code.replace("_", " ") or f"status {told.status}"
+    return f"Refused before routing: {code}.", "", ""
+
+
+def _why_chosen(
+    candidates: Sequence[Mapping[str, Any]], attempts: Sequence[Mapping[str, Any]]
+) -> str:
+    tried = list(dict.fromkeys(_name(a) for a in attempts))
+    if len(attempts) == 1:
+        return "It was the only candidate." if len(candidates) == 1 else "It was the first choice."
+    failed = ", ".join(f"{_name(a)} ended with {_ending(a)}" for a in attempts[:-1])
+    if len(tried) == 1:
+        return f"It answered at the attempt number {len(attempts)}: before, {failed}."
+    nth = {2: "second", 3: "third"}.get(len(tried), f"number {len(tried)}")
+    return f"It was the {nth} choice: {failed}."
+
+
+def _ending(attempt: Mapping[str, Any]) -> str:
+    error = str(attempt.get("error", "")).replace("_", " ")
+    status = attempt.get("status")
+    if not status:
+        return error or "no answer"
+    return f"{status} ({error})" if error else str(status)
+
+
+def _policy_step(policy: Mapping[str, Any] | None) -> list[Step]:
+    if not policy:
+        return []
+    said = [f"Priority {policy.get('priority', 'balanced')}"]
+    if "max_cost_nano" in policy:
+        said.append(f"at most {format_usd(policy['max_cost_nano'])}")
+    if "max_latency_ms" in policy:
+        said.append(f"at most {milliseconds(policy['max_latency_ms'])}")
+    for key, words in (
+        ("preferred_providers", "preferred"),
+        ("blocked_providers", "blocked"),
+        ("allowed_providers", "only"),
+    ):
+        if policy.get(key):
+            said.append(f"{words} {', '.join(policy[key])}")
+    return [Step("Policy", "; ".join(said) + ".")]
+
+
+def _candidate_step(
+    candidates: Sequence[Mapping[str, Any]], out: Sequence[Mapping[str, Any]]
+) -> list[Step]:
+    total = len(candidates) + len(out)
+    if not total:
+        return []
+    title = f"Candidates: {len(candidates)} of {total} left"
+    if not out:
+        return [Step(title, "Each of them may answer.")]
+    return [Step(title, f"Fell out: {_counted(out)}.", tone="" if candidates else "bad")]
+
+
+def _counted(out: Sequence[Mapping[str, Any]]) -> str:
+    """The reasons with how many fell out by each, and which where they are few."""
+    if len(out) == 1:
+        return f"{_name(out[0])}, {_detail(out[0])}"
+    said = []
+    for reason, count in Counter(c.get("reason", "") for c in out).most_common():
+        names = list(dict.fromkeys(c["provider"] for c in out if c.get("reason", "") == reason))
+        listed = f" ({', '.join(names)})" if len(names) <= NAMED_MAX else ""
+        said.append(f"{count} {_words(reason)}{listed}")
+    return ", ".join(said)
+
+
+def _words(reason: str) -> str:
+    return REASONS.get(reason, (reason.replace("_", " "), ""))[0]
+
+
+def _detail(candidate: Mapping[str, Any]) -> str:
+    # The router writes this one in nano-dollars, exact to the last digit.
+    if candidate.get("reason") == "max_cost" and "estimate_nano" in candidate:
+        return f"could cost {format_usd(candidate['estimate_nano'])}"
+    return str(candidate.get("detail") or _words(candidate.get("reason", "")))
+
+
+def _ranking_step(
+    policy: Mapping[str, Any] | None, candidates: Sequence[Mapping[str, Any]]
+) -> list[Step]:
+    if len(candidates) < 2 or not policy:
+        return []
+    scores = ", ".join(f"{_name(c)} {_score(c)}" for c in candidates)
+    notes = []
+    if policy.get("preferred_providers"):
+        notes.append("Preferred providers come first.")
+    if any(c.get("resting") for c in candidates):
+        notes.append("Those that failed lately come last.")
+    title = f"Ranked by {policy.get('priority', 'balanced')}"
+    return [Step(title, scores, more=" ".join(notes))]
+
+
+def _score(candidate: Mapping[str, Any]) -> str:
+    return f"{candidate['score']:.2f}" if "score" in candidate else ""
+
+
+def _attempt_step(attempt: Mapping[str, Any], told: Told, *, last: bool) -> Step:
+    took = milliseconds(attempt["ms"]) if "ms" in attempt else ""
+    if "error" in attempt or not last or told.status not in (200, CLIENT_LEFT):
+        message = str(attempt.get("message", ""))
+        onward = "" if last else "The router moved on."
+        detail = f"{message} {onward}".strip()
+        return Step(f"{_name(attempt)}: {_ending(attempt)}", detail, tone="bad", took=took)
+    used = f"{told.input_tokens:,} in, {told.output_tokens:,} out"
+    if "first_token_ms" in attempt:
+        used += f", first token after {milliseconds(attempt['first_token_ms'])}"
+    if told.status == CLIENT_LEFT:
+        return Step(f"{_name(attempt)}: client left", used, took=took)
+    return Step(f"{_name(attempt)}: 200", used, tone="good", took=took)
+
+
+def _rows(
+    told: Told,
+    candidates: Sequence[Mapping[str, Any]],
+    out: Sequence[Mapping[str, Any]],
+    attempts: Sequence[Mapping[str, Any]],
+) -> list[Row]:
+    endings = {_name(a): _ending(a) for a in attempts}
+    answered = _name(attempts[-1]) if attempts and told.status == 200 else ""
+    rows = []
+    for candidate in candidates:
+        name = _name(candidate)
+        if name == answered:
+            result = "Answered"
+        else:
+            result = f"Tried, {endings[name]}" if name in endings else "Not needed"
+        note = "Failed lately" if candidate.get("resting") else ""
+        rows.append(Row(name, _score(candidate), *_figures(candidate), result, note))
+    for candidate in out:
+        reason = candidate.get("reason", "")
+        label = REASONS.get(reason, ("", reason.replace("_", " ").capitalize()))[1]
+        note = _detail(candidate) if reason in TELLING else ""
+        rows.append(Row(_name(candidate), "", *_figures(candidate), label, note, out=True))
+    return rows
+
+
+def _figures(candidate: Mapping[str, Any]) -> tuple[str, str]:
+    cost = format_usd(candidate["estimate_nano"]) if "estimate_nano" in candidate else ""
+    p95 = milliseconds(candidate["p95_ms"]) if "p95_ms" in candidate else ""
+    return cost, p95

@@ -1,0 +1,80 @@
+"""The first page after signing up: an organization, ready for its first call."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import cast
+from zoneinfo import available_timezones
+
+from django.conf import settings
+from django.contrib.auth.decorators import login_required
+from django.db import transaction
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import render
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_http_methods
+
+from catalog.services import connect_sandbox
+from lib.errors import RouterError
+from tenancy.core import Scope
+from tenancy.models import User
+from tenancy.pages import HOME, actor_of, memberships_of
+from tenancy.services import create_key, create_organization
+
+KEY_NAME = "first key"
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@login_required
+@never_cache
+def new_organization(request: HttpRequest) -> HttpResponse:
+    """Asks for name and time zone; then shows the first API key, this once.
+
+    Where the operator runs the sandbox, its models are connected, so that the key works at once.
+    """
+    user = cast(User, request.user)
+    if memberships_of(user):
+        return HttpResponseRedirect(HOME)
+    typed = {
+        "name": request.POST.get("name", ""),
+        "time_zone": request.POST.get("time_zone", "UTC"),
+    }
+    if request.method == "POST":
+        try:
+            secret = _create(user, request, **typed)
+        except RouterError as why:
+            return _form(request, typed, refused=why)
+        context = {"name": typed["name"].strip(), "secret": secret, "curl": _curl(secret)}
+        return render(request, "start/ready.html", context)
+    return _form(request, typed)
+
+
+@transaction.atomic
+def _create(user: User, request: HttpRequest, *, name: str, time_zone: str) -> str:
+    actor = actor_of(user, request)
+    made = create_organization(name=name, owner=user, actor=actor, time_zone=time_zone)
+    if settings.SANDBOX_URL:
+        connect_sandbox(made.id, base_url=settings.SANDBOX_URL, actor=actor)
+    # Both scopes: the owner has no other key yet to make one with.
+    return create_key(made.id, name=KEY_NAME, scopes=list(Scope), actor=actor, user=user).secret
+
+
+def _form(
+    request: HttpRequest, typed: dict[str, str], *, refused: RouterError | None = None
+) -> HttpResponse:
+    context = {
+        **typed,
+        "zones": sorted(available_timezones()),
+        "errors": {refused.param: refused.message} if refused else {},
+    }
+    status = HTTPStatus.UNPROCESSABLE_ENTITY if refused else HTTPStatus.OK
+    return render(request, "start/organization.html", context, status=status)
+
+
+def _curl(secret: str) -> str:
+    return (
+        f"curl {settings.PUBLIC_URL}/v1/chat/completions \\\n"
+        f'  -H "Authorization: Bearer {secret}" \\\n'
+        '  -H "Content-Type: application/json" \\\n'
+        """  -d '{"model": "auto", "messages": [{"role": "user", "content": "Say hello"}]}'"""
+    )
