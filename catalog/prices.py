@@ -101,7 +101,7 @@ def context_window(provider: str, model: str) -> int | None:
 
 
 def known_models(provider: str) -> list[str]:
-    """Names of the provider's models that are billed by tokens and not being retired, sorted."""
+    """Names to call the models by that are billed by tokens and not being retired, sorted."""
     from genai_prices.types import ModelPrice
 
     listed = _provider(provider)
@@ -111,8 +111,16 @@ def known_models(provider: str) -> list[str]:
     for info in listed.models:
         prices = info.prices if isinstance(info.prices, ModelPrice) else info.prices[-1].prices
         if not info.deprecated and prices.__dict__.get("input_mtok") is not None:
-            names.append(info.id)
+            names += _callable_names(info)[:1]
     return sorted(names)
+
+
+def _callable_names(info: ModelInfo) -> list[str]:
+    """The model's id where it is a name to call it by, else names that the list equates with it."""
+    match: Any = info.match
+    clauses = getattr(match, "or_", [match])
+    names = [info.id, *(clause.equals for clause in clauses if hasattr(clause, "equals"))]
+    return [name for name in names if info.is_match(name)]
 
 
 @cache

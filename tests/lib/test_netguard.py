@@ -136,7 +136,7 @@ def test_an_address_has_one_form(url: str, origin: Origin) -> None:
         ("https://[fe80::1%25eth0]", "interface"),
         ("https://[::1", "address"),
         ("https://[v1.example]", "brackets"),
-        ("https://[127.0.0.1]", "brackets"),
+        ("https://[127.0.0.1]", "address"),
         ("https://exa mple.org", "spaces"),
         ("https://exa$mple.org", "host name"),
         ("https://-a.example", "host name"),
