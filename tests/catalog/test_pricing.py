@@ -111,6 +111,12 @@ def test_a_kind_without_a_rate_is_billed_as_what_contains_it() -> None:
     ]
 
 
+def test_a_request_may_have_a_fee_of_its_own() -> None:
+    price = Price(input=1_000_000, request=5_000_000)
+    assert cost_nano(Usage(3, 0), price) == cost(Usage(3, 0), price).total_nano == 8
+    assert upper_bound_nano(3, 0, 1, price) == 8
+
+
 def test_a_tier_holds_for_the_whole_call_once_its_start_is_exceeded() -> None:
     assert cost_nano(Usage(200_000, 0), SONNET) == 200_000 * 3_000
     assert cost_nano(Usage(200_001, 1), SONNET) == 200_001 * 6_000 + 22_500
@@ -173,6 +179,10 @@ def test_the_bound_takes_every_choice_the_dearest_kind_and_the_tier_in_reach() -
     assert upper_bound_nano(200_001, 10, 1, SONNET) == 200_001 * 6_000 + 10 * 22_500
     falling = Price(input=9, output=9, tiers=(Tier(start=10, input=1, output=1),))
     assert upper_bound_nano(10**6, 0, 1, falling) == 9
+    assert upper_bound_nano(10**6, 0, 1, falling, text_only=True) == 9
+    spoken = Price(input=1_000_000, input_audio=9_000_000)
+    assert upper_bound_nano(10, 0, 1, spoken) == 90
+    assert upper_bound_nano(10, 0, 1, spoken, text_only=True) == 10
 
 
 @given(PRICES)

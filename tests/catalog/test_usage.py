@@ -171,6 +171,15 @@ def test_a_count_that_is_none_counts_as_nothing(value: object, count: int) -> No
     assert anthropic_usage({"input_tokens": value}).input_tokens == count
 
 
+def test_a_token_is_not_both_read_from_the_cache_and_written_to_it() -> None:
+    raw = {
+        "prompt_tokens": 10,
+        "completion_tokens": 1,
+        "prompt_tokens_details": {"cached_tokens": 8, "cache_write_tokens": 8},
+    }
+    assert openai_usage(raw) == Usage(10, 1, cached_tokens=8, cache_write_tokens=2)
+
+
 _COUNTS = st.sampled_from([None, -1, 0, 1, 7, 20, 100, 3.5, float("nan"), "9", [1], {}, 2**70])
 _NAMES = [
     "prompt_tokens",
