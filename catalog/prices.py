@@ -1,7 +1,7 @@
 """The list of providers' prices: the genai-prices package, as installed; never fetched.
 
 The list is loaded on first use (0.4 s, 27 MB), by what compiles snapshots and seeds deployments;
-a look-up takes about 0.2 ms. Names are matched as that package matches them, dated ones included.
+a look-up takes 0.02 ms, the first of a name 0.3. Names are matched as that package matches them, dated ones included.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ def price_for(provider: str, model: str, *, at: datetime) -> Price | None:
     return Price(
         **_base(rates),
         tiers=_tiers(rates),
-        source=f"genai-prices {version('genai-prices')} {urls[0]}".rstrip(),
+        source=f"{_list_name()} {urls[0]}".rstrip(),
         as_of=since or LIST_DATE,
     )
 
@@ -130,6 +130,11 @@ def _list() -> DataSnapshot:
     from genai_prices.data_snapshot import DataSnapshot
 
     return DataSnapshot(providers=providers, from_auto_update=False)
+
+
+@cache
+def _list_name() -> str:
+    return f"genai-prices {version('genai-prices')}"
 
 
 def _provider(slug: str) -> Provider | None:

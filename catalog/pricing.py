@@ -159,9 +159,9 @@ def cost_nano(usage: Usage, price: Price) -> int:
     count = usage.input_tokens
     if price.tiers:
         rates = _rates_for(count, price)
+    written = usage.cache_write_tokens
     if (
-        usage.cache_write_tokens
-        or usage.web_searches
+        usage.web_searches
         or usage.input_audio_tokens
         or usage.output_audio_tokens
         or usage.input_image_tokens
@@ -169,13 +169,20 @@ def cost_nano(usage: Usage, price: Price) -> int:
         or usage.input_video_tokens
         or rates.reasoning is not None
         or rates.request is not None
+        or (written and rates.cache_write is None)
     ):
         parts = _input_parts(usage, rates) + _output_parts(usage, rates)
         parts += _other_parts(usage, rates)
         return _rounded(sum(quantity * rate for _, quantity, rate in parts))
-    femto = count * rates.input + usage.output_tokens * rates.output
+    plain = rates.input
+    femto = count * plain + usage.output_tokens * rates.output
+    if written and (rate := rates.cache_write) is not None:
+        femto += written * (rate - plain)
+        if (hour := usage.cache_write_1h_tokens) and rates.cache_write_1h is not None:
+            femto += hour * (rates.cache_write_1h - rate)
+        count -= written
     if (cached := usage.cached_tokens) and (rate := rates.cached) is not None:
-        femto += (cached if cached < count else count) * (rate - rates.input)
+        femto += (cached if cached < count else count) * (rate - plain)
     return (femto + 500_000) // FEMTO_PER_NANO
 
 

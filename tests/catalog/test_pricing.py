@@ -29,6 +29,7 @@ SONNET = Price(
 )
 
 _RATES = {kind: st.none() | st.integers(0, 100 * USD) for kind in KINDS}
+_RATES["request"] = _RATES["reasoning"] = st.none() | st.none() | st.integers(0, 100 * USD)
 _RATES["input"] = _RATES["output"] = st.integers(0, 100 * USD)
 RATES = st.fixed_dictionaries(_RATES)
 FLAT_PRICES = RATES.map(lambda rates: Price(**rates))
@@ -51,8 +52,10 @@ def usages(draw: st.DrawFn) -> Usage:
     input_tokens, output_tokens = part(3000), part(3000)
     cached = part(input_tokens)
     written = part(input_tokens - cached)
-    audio = part(input_tokens)
-    image = part(input_tokens)
+    # Most calls are text, and take the shorter way through the arithmetic.
+    is_text = draw(st.booleans())
+    audio = 0 if is_text else part(input_tokens)
+    image = 0 if is_text else part(input_tokens)
     return Usage(
         input_tokens=input_tokens,
         output_tokens=output_tokens,
@@ -62,12 +65,12 @@ def usages(draw: st.DrawFn) -> Usage:
         reasoning_tokens=part(output_tokens),
         input_audio_tokens=audio,
         cached_audio_tokens=part(min(audio, cached)),
-        output_audio_tokens=part(output_tokens),
+        output_audio_tokens=0 if is_text else part(output_tokens),
         input_image_tokens=image,
         cached_image_tokens=part(min(image, cached)),
-        output_image_tokens=part(output_tokens),
-        input_video_tokens=part(input_tokens),
-        web_searches=part(3),
+        output_image_tokens=0 if is_text else part(output_tokens),
+        input_video_tokens=0 if is_text else part(input_tokens),
+        web_searches=0 if is_text else part(3),
     )
 
 
