@@ -142,7 +142,11 @@ def count_newer(organization_id: UUID, filters: Filters, cursor: Cursor) -> int:
 
 def call(organization_id: UUID, call_id: UUID) -> Call | None:
     """One call with all that is known of it; its id tells the partition."""
-    came = datetime.fromtimestamp(0, UTC) + timedelta(milliseconds=uuid7_time_ms(call_id.int))
+    try:
+        came = datetime.fromtimestamp(0, UTC) + timedelta(milliseconds=uuid7_time_ms(call_id.int))
+    except OverflowError:
+        # An id of the year 10000 or later is none of ours.
+        return None
     return Call.objects.filter(
         organization_id=organization_id,
         id=call_id,

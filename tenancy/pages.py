@@ -103,7 +103,7 @@ def member_page(
     gets the one chosen last, or the oldest.
     """
 
-    def gated(request: HttpRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
+    def gated(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
         memberships = memberships_of(cast(User, request.user))
         chosen = request.session.get(ORGANIZATION_IN_SESSION)
         found = [m for m in memberships if str(m.organization_id) == chosen] or memberships

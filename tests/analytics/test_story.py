@@ -1,0 +1,123 @@
+"""The words that explain a decision."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from analytics.story import Told, milliseconds, tell
+from tests.analytics.rows import DEAR, FAST, GOOD, OVERLOADED, POLICY
+
+ANSWERED = {"provider": "sandbox", "model": "sandbox-small", "ms": 412, "status": 200}
+SECOND = {"provider": "sandbox-claude", "model": "sandbox-large", "ms": 410, "status": 200}
+
+
+def told(status: int = 200, error_code: str = "", **decision: Any) -> Told:
+    return Told(status, error_code, input_tokens=1204, output_tokens=312, decision=decision)
+
+
+def sentence(story: Any) -> str:
+    return f"{story.lead} {story.answered_by}. {story.because}".replace(" . ", " ").strip()
+
+
+@pytest.mark.parametrize(
+    ("attempts", "candidates", "because"),
+    [
+        ([ANSWERED], [FAST, GOOD], "It was the first choice."),
+        ([ANSWERED], [FAST], "It was the only candidate."),
+        (
+            [OVERLOADED, SECOND],
+            [FAST, GOOD],
+            "It was the second choice: sandbox / sandbox-small ended with 529 (overloaded error).",
+        ),
+        (
+            [OVERLOADED, ANSWERED],
+            [FAST],
+            "It answered at the attempt number 2: before, sandbox / sandbox-small ended with 529"
+            " (overloaded error).",
+        ),
+    ],
+)
+def test_an_answer_names_its_model_and_the_cause(
+    attempts: list[Any], candidates: list[Any], because: str
+) -> None:
+    story = tell(told(policy=POLICY, candidates=candidates, out=[], attempts=attempts))
+    assert story.lead == "Answered by"
+    assert story.answered_by == f"{attempts[-1]['provider']} / {attempts[-1]['model']}"
+    assert story.because == because
+
+
+def test_steps_go_from_policy_to_the_last_attempt() -> None:
+    story = tell(
+        told(policy=POLICY, candidates=[FAST, GOOD], out=[DEAR], attempts=[OVERLOADED, SECOND])
+    )
+    assert [step.title for step in story.steps] == [
+        "Policy",
+        "Candidates: 2 of 3 left",
+        "Ranked by cost",
+        "sandbox / sandbox-small: 529 (overloaded error)",
+        "sandbox-claude / sandbox-large: 200",
+    ]
+    assert story.steps[0].detail == "Priority cost; at most $0.05; blocked groq."
+    assert story.steps[1].detail == "Fell out: openai / gpt-large, could cost $0.061."
+    assert [step.tone for step in story.steps[3:]] == ["bad", "good"]
+    assert story.steps[3].took == "1.90 s"
+
+
+def test_each_candidate_has_a_result() -> None:
+    story = tell(
+        told(policy=POLICY, candidates=[FAST, GOOD], out=[DEAR], attempts=[OVERLOADED, SECOND])
+    )
+    assert [(row.model, row.result, row.out) for row in story.rows] == [
+        ("sandbox / sandbox-small", "Tried, 529 (overloaded error)", False),
+        ("sandbox-claude / sandbox-large", "Answered", False),
+        ("openai / gpt-large", "Over max cost", True),
+    ]
+
+
+def test_a_candidate_nobody_needed_says_so() -> None:
+    story = tell(told(policy=POLICY, candidates=[FAST, GOOD], out=[], attempts=[ANSWERED]))
+    assert [row.result for row in story.rows] == ["Answered", "Not needed"]
+
+
+@pytest.mark.parametrize(
+    ("it", "said"),
+    [
+        (
+            told(400, "max_cost_exceeded", out=[DEAR], policy=POLICY, attempts=[]),
+            "Refused before any provider was called: openai / gpt-large, could cost $0.061.",
+        ),
+        (told(401, "key_revoked", attempts=[]), "Refused before routing: key revoked."),
+        (told(500), "Refused before routing: status 500."),
+        (
+            told(499, "client_left", candidates=[FAST], attempts=[ANSWERED]),
+            "The client left while sandbox / sandbox-small was answering,"
+            " before the answer was complete.",
+        ),
+        (
+            told(502, "x", candidates=[FAST], attempts=[OVERLOADED]),
+            "No answer. sandbox / sandbox-small ended with 529 (overloaded error).",
+        ),
+        (
+            told(502, "x", candidates=[FAST, GOOD], attempts=[OVERLOADED, OVERLOADED]),
+            "No answer. Both attempts failed; the last, at sandbox / sandbox-small,"
+            " ended with 529 (overloaded error).",
+        ),
+    ],
+)
+def test_without_an_answer_the_sentence_says_why(it: Told, said: str) -> None:
+    assert tell(it).lead == said
+
+
+def test_many_that_fell_out_are_counted_with_few_names() -> None:
+    out = [{**DEAR, "provider": p, "reason": "blocked"} for p in ("a", "b", "c", "d")] + [DEAR]
+    story = tell(told(policy=POLICY, candidates=[FAST], out=out, attempts=[ANSWERED]))
+    assert story.steps[1].detail == "Fell out: 4 blocked, 1 over the max cost (openai)."
+
+
+@pytest.mark.parametrize(
+    ("ms", "text"), [(412, "412 ms"), (0.12, "0.12 ms"), (999, "999 ms"), (2310, "2.31 s")]
+)
+def test_durations_read_well(ms: float, text: str) -> None:
+    assert milliseconds(ms) == text

@@ -1,0 +1,251 @@
+"""The list of requests and one request's page."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from django.conf import settings
+from django.test import Client
+
+from analytics.ledger import Ledger
+from lib.ids import uuid7_text
+from tenancy.core import SYSTEM, Scope
+from tenancy.models import Organization, User
+from tenancy.services import create_key
+from tests.analytics.rows import after_fallback, failed, refused, row
+
+pytestmark = pytest.mark.django_db
+
+Write = Callable[..., list[str]]
+
+
+@pytest.fixture
+def write() -> Iterator[Write]:
+    """Writes rows as the drainer does; gives their ids."""
+    ledger = Ledger(settings.DATABASE_INGEST_URL)
+
+    def _write(*rows: dict[str, Any]) -> list[str]:
+        ledger.write(rows)
+        return [r["id"] for r in rows]
+
+    yield _write
+    ledger.close()
+
+
+@pytest.fixture
+def browser(client: Client, alice: User) -> Client:
+    client.force_login(alice)
+    return client
+
+
+def now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def listed(answer: Any) -> list[str]:
+    """The ids of the requests on a page, in its order."""
+    parts = answer.content.decode().split('<a href="/requests/')[1:]
+    return [part[:36] for part in parts]
+
+
+def test_an_empty_organization_is_told_what_will_be_here(browser: Client) -> None:
+    page = browser.get("/requests").content.decode()
+    assert "No requests yet" in page
+    assert "/v1/chat/completions" in page
+
+
+def test_a_row_tells_what_happened(browser: Client, acme: Organization, write: Write) -> None:
+    key = create_key(acme.id, name="<batch>", scopes=[Scope.GATEWAY], actor=SYSTEM).key
+    write(after_fallback(acme.id, now_ms(), api_key_id=str(key.id)))
+    page = browser.get("/requests").content.decode()
+    for said in (
+        "200 after fallback",
+        "sandbox-claude / sandbox-large",
+        "asked for auto",
+        "&lt;batch&gt;",
+        "1,204",
+        "2.31 s",
+        "first token 2.08 s",
+        "$0.00037",
+    ):
+        assert said in page
+
+
+def test_times_are_those_of_the_organization(
+    browser: Client, acme: Organization, write: Write
+) -> None:
+    hour_ms = 3_600_000
+    at_ms = now_ms() // hour_ms * hour_ms
+    write(row(acme.id, at_ms))
+    page = browser.get("/requests").content.decode()
+    offset = "+01:00" if "+01:00" in page else "+02:00"
+    assert f":00:00{offset}" in page
+    assert "Times in Europe/Berlin" in page
+
+
+def test_pages_of_fifty_walk_through_all_and_back(
+    browser: Client, acme: Organization, write: Write
+) -> None:
+    start = now_ms()
+    # Two calls share each millisecond, so the place between pages falls between equal times.
+    ids = write(*(row(acme.id, start - i // 2, chance=10_000 - i) for i in range(120)))
+    expected = sorted(ids, reverse=True)
+    seen: list[str] = []
+    url = "/requests"
+    pages = []
+    while url:
+        answer = browser.get(url)
+        pages.append(answer)
+        seen += listed(answer)
+        url = answer.context["older"]
+    assert seen == expected
+    assert [len(listed(p)) for p in pages] == [50, 50, 20]
+    back = browser.get(pages[2].context["newer"])
+    assert listed(back) == expected[50:100]
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ("status=ok", {"row", "fallback"}),
+        ("status=failed", {"failed", "refused"}),
+        ("status=fallback", {"fallback", "failed"}),
+        ("provider=sandbox-claude", {"fallback"}),
+        ("model=gpt-large", {"refused"}),
+        ("model=sandbox-large&status=failed", set()),
+        ("status=nonsense&key=nonsense&older=nonsense", {"row", "fallback", "failed", "refused"}),
+    ],
+)
+def test_filters_in_the_address_narrow_the_list(
+    browser: Client, acme: Organization, write: Write, query: str, found: set[str]
+) -> None:
+    at_ms = now_ms()
+    makers = {"row": row, "fallback": after_fallback, "failed": failed, "refused": refused}
+    ids = dict(
+        zip(
+            write(*(make(acme.id, at_ms - i) for i, make in enumerate(makers.values()))),
+            makers,
+            strict=True,
+        )
+    )
+    answer = browser.get(f"/requests?{query}")
+    assert {ids[i] for i in listed(answer)} == found
+    if not found:
+        assert "No request matches" in answer.content.decode()
+        assert "Clear the filters" in answer.content.decode()
+
+
+def test_a_filter_by_key_shows_its_failures_too(
+    browser: Client, acme: Organization, write: Write
+) -> None:
+    key = str(create_key(acme.id, name="batch", scopes=[Scope.GATEWAY], actor=SYSTEM).key.id)
+    mine = write(failed(acme.id, now_ms(), api_key_id=key))
+    write(row(acme.id, now_ms() - 5))
+    assert listed(browser.get(f"/requests?key={key}")) == mine
+
+
+def test_newer_requests_are_announced_only_when_there_are_some(
+    browser: Client, acme: Organization, write: Write
+) -> None:
+    at_ms = now_ms()
+    write(row(acme.id, at_ms))
+    page = browser.get("/requests")
+    url = page.context["newer_than"]
+    assert browser.get(url).status_code == 204
+    write(row(acme.id, at_ms + 1), row(acme.id, at_ms + 2))
+    assert "2 new requests" in browser.get(url).content.decode()
+
+
+def test_a_swap_of_the_results_is_only_the_results(
+    browser: Client, acme: Organization, write: Write
+) -> None:
+    write(row(acme.id, now_ms()))
+    headers = {"HX-Request": "true", "HX-Target": "results"}
+    part = browser.get("/requests?status=ok", headers=headers).content.decode()
+    assert "<!doctype html>" not in part
+    assert 'id="results"' in part
+    assert 'id="filters"' not in part
+
+
+def test_the_list_asks_the_database_as_often_for_ten_as_for_fifty(
+    browser: Client, acme: Organization, write: Write, django_assert_num_queries: Any
+) -> None:
+    from django.db import connection
+    from django.test.utils import CaptureQueriesContext
+
+    counts = []
+    for more in (10, 40):
+        write(*(row(acme.id, now_ms() - i, chance=more * 100 + i) for i in range(more)))
+        with CaptureQueriesContext(
+            connection,
+        ) as caught:
+            browser.get("/requests")
+        counts.append(len(caught))
+    assert counts[0] == counts[1]
+
+
+def test_a_request_explains_its_route(browser: Client, acme: Organization, write: Write) -> None:
+    (call_id,) = write(after_fallback(acme.id, now_ms()))
+    page = browser.get(f"/requests/{call_id}").content.decode()
+    for said in (
+        "Answered by <strong>sandbox-claude / sandbox-large</strong>",
+        "It was the second choice: sandbox / sandbox-small ended with 529 (overloaded error).",
+        "Candidates: 2 of 4 left",
+        "Ranked by cost",
+        "Over max cost",
+        "Input 1,204 tokens",
+        "9f1c22",
+        "Copy as curl",
+    ):
+        assert said in page
+
+
+@pytest.mark.parametrize("make", [row, refused, failed])
+def test_every_kind_of_call_has_a_page(
+    browser: Client, acme: Organization, write: Write, make: Any
+) -> None:
+    (call_id,) = write(make(acme.id, now_ms()))
+    assert browser.get(f"/requests/{call_id}").status_code == 200
+
+
+def test_a_call_that_was_never_routed_has_a_page(
+    browser: Client, acme: Organization, write: Write
+) -> None:
+    made = refused(acme.id, now_ms(), status=401, error_code="key_revoked", decision={})
+    (call_id,) = write(made)
+    page = browser.get(f"/requests/{call_id}").content.decode()
+    assert "Refused before routing: key revoked." in page
+
+
+def test_text_of_others_is_never_markup(browser: Client, acme: Organization, write: Write) -> None:
+    evil = "</template><script>alert(1)</script>'\"\u202e😀" + "x" * 120
+    (call_id,) = write(
+        row(acme.id, now_ms(), model_requested=evil, metadata={"note": evil}, provider=evil[:30])
+    )
+    for url in ("/requests", f"/requests/{call_id}"):
+        assert "<script>alert" not in browser.get(url).content.decode()
+
+
+def test_another_organizations_request_is_not_found(
+    client: Client, carol: User, acme: Organization, write: Write
+) -> None:
+    (call_id,) = write(row(acme.id, now_ms()))
+    client.force_login(carol)
+    assert client.get(f"/requests/{call_id}").status_code == 404
+    assert listed(client.get("/requests")) == []
+
+
+@pytest.mark.parametrize("call_id", [uuid7_text(1, 1), str(uuid4()), str(UUID(int=2**128 - 1))])
+def test_an_unknown_request_is_not_found(browser: Client, call_id: str) -> None:
+    assert browser.get(f"/requests/{call_id}").status_code == 404
+
+
+def test_a_viewer_may_read(client: Client, bob: User, acme: Organization, write: Write) -> None:
+    (call_id,) = write(row(acme.id, now_ms()))
+    client.force_login(bob)
+    assert client.get("/requests").status_code == 200
+    assert client.get(f"/requests/{call_id}").status_code == 200
