@@ -15,7 +15,8 @@ from tenancy.policy import TenantForeignKey, TenantPolicy
 class Wishes(TenantModel):
     """The columns that every level of preferences has; an empty one leaves the level above."""
 
-    default_priority = models.CharField(
+    # Empty is not null here: null leaves the level above as it is, like every other column.
+    default_priority = models.CharField(  # noqa: DJ001
         max_length=16, null=True, choices=[(p.value, p.value) for p in Priority]
     )
     max_cost_per_request_nano = models.BigIntegerField(

@@ -9,7 +9,7 @@ from preferences.models import KeyPreferences, UserRouterPreferences, Wishes
 
 
 def preferences_row(organization_id: UUID, user_id: UUID | None) -> UserRouterPreferences:
-    """The row of a user, or of the organization's default; an empty unsaved one if there is none."""
+    """The row of a user, or of the organization's default; unsaved where there is none."""
     found = UserRouterPreferences.objects.filter(
         organization_id=organization_id, user_id=user_id
     ).first()

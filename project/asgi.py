@@ -12,9 +12,9 @@ from django.core.asgi import get_asgi_application
 
 django_application = get_asgi_application()
 
-from project.health import ready
-from routing.door import Receive, Scope, Send
-from routing.runtime import Runtime
+from project.health import ready  # noqa: E402
+from routing.door import Receive, Scope, Send  # noqa: E402
+from routing.runtime import Runtime  # noqa: E402
 
 
 class Application:

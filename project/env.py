@@ -97,7 +97,7 @@ def database(name: str) -> dict[str, object]:
 
 
 def mail(name: str) -> dict[str, object]:
-    """Django's mail settings from smtp://user:password@host:587/?tls=1, or the console when empty."""
+    """Mail settings from smtp://user:password@host:587/?tls=1; the console when empty."""
     value = text(name, "")
     if not value:
         return {"EMAIL_BACKEND": "django.core.mail.backends.console.EmailBackend"}

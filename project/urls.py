@@ -1,9 +1,11 @@
-"""Every address of the product outside /v1, which the gateway's own door answers."""
+"""Every address of the product. The gateway's own door answers /v1 before Django sees it."""
 
 from __future__ import annotations
 
 from django.http import HttpRequest, HttpResponseRedirect
 from django.urls import include, path
+
+from project.api import api, v1
 
 
 def home(request: HttpRequest) -> HttpResponseRedirect:
@@ -14,4 +16,8 @@ def home(request: HttpRequest) -> HttpResponseRedirect:
 urlpatterns = [
     path("", home),
     path("accounts/", include("allauth.account.urls")),
+    path("enterprise-router/", include("preferences.urls")),
+    path("", include("analytics.urls")),
+    path("api/", api.urls),
+    path("v1/", v1.urls),
 ]

@@ -10,7 +10,6 @@ from ipaddress import ip_network
 from uuid import UUID
 
 import orjson
-from catalog.prices import price_for
 from django.conf import settings
 from django.db import Error, connection
 from django.utils import timezone
@@ -18,6 +17,7 @@ from django.utils import timezone
 from catalog import selectors as catalog
 from catalog.models import Deployment as DeploymentRow
 from catalog.models import Provider
+from catalog.prices import price_for
 from catalog.pricing import Price
 from catalog.services import open_secret
 from lib.netguard import parse_base_url
@@ -27,8 +27,7 @@ from preferences.selectors import all_levels
 from routing.model import Deployment
 from routing.snapshot import Candidates, DatabaseDown, Key, Snapshot
 from routing.upstream import Target
-from routing.wire.openai import WIRES
-from routing.wire.request import NEEDS
+from routing.wire import WIRES
 from tenancy import selectors as tenancy
 from tenancy.core import live_key
 from tenancy.models import ApiKey
@@ -144,7 +143,7 @@ def _deployment(row: DeploymentRow, access: _Access, now: datetime) -> Deploymen
         upstream_model=row.upstream_model,
         operation=row.operation,
         wire=provider.wire,
-        capabilities=sum(NEEDS.get(name, 0) for name in row.capabilities),
+        capabilities=frozenset(row.capabilities),
         streams="streaming" in row.capabilities,
         context_window=row.context_window,
         max_output_tokens=row.max_output_tokens,

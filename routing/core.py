@@ -25,7 +25,6 @@ from routing.model import (
     Deployment,
     Health,
     Refusal,
-    need_names,
 )
 from routing.refusals import refuse
 
@@ -146,9 +145,9 @@ def _why_not(
         return "not_local", f"{provider} is not marked local", None
     if deployment.target is None:
         return "no_credential", f"{provider} has no credential", None
-    lacking = call.needs & ~deployment.capabilities
+    lacking = call.needs - deployment.capabilities
     if lacking:
-        return "capability", f"lacks {', '.join(need_names(lacking))}", None
+        return "capability", f"lacks {', '.join(sorted(lacking))}", None
     if call.stream and not deployment.streams:
         return "capability", "lacks streaming", None
     if call.unsupported and (fields := call.unsupported.get(deployment.wire)):

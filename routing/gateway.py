@@ -11,16 +11,17 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncGenerator, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import orjson
 
 from catalog import tokens
 from lib.errors import RouterError
-from lib.hashing import digest, is_api_key
-from lib.ids import uuid7, uuid_text
+from lib.hashing import digest, looks_like_key
+from lib.ids import uuid7_text
 from lib.money import dollars
 from preferences.core import tighten
 from routing import listing
@@ -42,7 +43,9 @@ from routing.record import CLIENT_LEFT, Record
 from routing.snapshot import DatabaseDown, Key, Snapshot, SnapshotStore
 from routing.wire import WIRES
 from routing.wire.base import Request
-from routing.wire.request import parse_chat, parse_embeddings
+from routing.wire.request import ChatRequest, parse_chat, parse_embeddings
+
+log = logging.getLogger(__name__)
 
 RELOADS_MAX = 3
 COUNT_IN_THREAD_BYTES = 50_000
@@ -103,6 +106,11 @@ class Gateway:
             self._settle_cancelled(record)
             self._write_down(record, began_ns, status=CLIENT_LEFT, error_code="client_left")
             raise
+        except Exception:
+            # The one handler of bugs: the call is written down, its caller told, the trace kept.
+            log.exception("call %s failed inside the router", record.id)
+            self._write_down(record, began_ns, status=500, error_code="internal_error")
+            return _error(_bug(record), self._told(record, began_ns))
 
     # 1. Who
 
@@ -117,7 +125,7 @@ class Gateway:
                 "create one under API keys.",
                 type="authentication_error",
             )
-        if not is_api_key(wanted.secret):
+        if not looks_like_key(wanted.secret):
             raise _unknown_key()
         hashed = digest(self._pepper, wanted.secret)
         found = self._store.find(hashed)
@@ -142,7 +150,7 @@ class Gateway:
     def _new_record(self, key: Key, snapshot: Snapshot, operation: str) -> Record:
         now_ms = time.time_ns() // 1_000_000
         return Record(
-            id=uuid_text(uuid7(now_ms, self._random_bits(74))),
+            id=uuid7_text(now_ms, self._random_bits(74)),
             organization_id=snapshot.organization_id,
             created_ms=now_ms,
             operation=operation,
@@ -345,23 +353,71 @@ def _call_of(request: Request, operation: str, wires: set[str]) -> Call:
     for wire in wires:
         if wire != "openai" and (fields := WIRES[wire].unsupported(request)):
             unsupported[wire] = tuple(fields)
-    bound = tokens.bound_of(request)
+    bound = _token_bound(request)
     return Call(
         operation=operation,
         model=request.model,
         stream=request.stream,
         needs=request.needs,
-        prompt_estimate=min(bound, request.prompt_bytes // BYTES_PER_TOKEN + 8),
+        prompt_estimate=min(
+            bound, request.prompt_bytes // BYTES_PER_TOKEN + PROMPT_OVERHEAD_TOKENS
+        ),
         input_tokens=bound,
         counted=False,
         max_output_tokens=request.max_output_tokens,
         n=request.n,
+        text_only=not isinstance(request, ChatRequest)
+        or not (request.images or request.audios or request.files),
         unsupported=unsupported,
     )
 
 
+def _token_bound(request: Request) -> int:
+    """More tokens than these the input cannot have; nothing is counted for it."""
+    if isinstance(request, ChatRequest):
+        bound = tokens.bound(
+            request.prompt_bytes,
+            request.messages_count,
+            images=request.images,
+            model=request.model,
+            tools="tools" in request.needs,
+        )
+        return bound + _heard_bytes(request)
+    return request.prompt_bytes if request.input_tokens is None else request.input_tokens
+
+
+def _heard_bytes(request: ChatRequest) -> int:
+    # Sound and files become fewer tokens than their encoding has bytes.
+    return request.media_bytes if request.audios or request.files else 0
+
+
 async def _counted(call: Call, request: Request) -> Call:
-    return call
+    """The call with its input tokens counted; a long prompt is counted in a thread."""
+    if not isinstance(request, ChatRequest) and request.input_tokens is not None:
+        return replace(call, counted=True)
+    if request.prompt_bytes > COUNT_IN_THREAD_BYTES:
+        count = await asyncio.to_thread(_count, request)
+    else:
+        count = _count(request)
+    return replace(call, input_tokens=count, prompt_estimate=count, counted=True)
+
+
+def _count(request: Request) -> int:
+    if not isinstance(request, ChatRequest):
+        return tokens.count(request.texts(), request.model, messages=0)
+    counted = tokens.count(
+        request.texts(), request.model, messages=request.messages_count, images=request.images
+    )
+    return counted + _heard_bytes(request)
+
+
+def _bug(record: Record) -> RouterError:
+    return RouterError(
+        500,
+        "internal_error",
+        f"The router failed on this call. Tell its operator the call's id: {record.id}.",
+        type="server_error",
+    )
 
 
 def _unknown_key() -> RouterError:

@@ -124,10 +124,7 @@ def _max_cost(value: str) -> int:
 
 
 def _max_latency(value: str) -> int:
-    if not value.isascii() or not value.isdigit() or len(value) > 7:
-        ms = 0
-    else:
-        ms = int(value)
+    ms = int(value) if value.isascii() and value.isdigit() and len(value) <= 7 else 0
     if not LATENCY_MS_MIN <= ms <= LATENCY_MS_MAX:
         wanted = f"a whole number of milliseconds from {LATENCY_MS_MIN} to {LATENCY_MS_MAX}"
         raise _bad(b"x-router-max-latency-ms", value, wanted)

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from preferences.core import Preferences
-from routing.wire.request import NEEDS
 
 if TYPE_CHECKING:
     from catalog.pricing import Price
@@ -20,7 +19,7 @@ AUTO = "auto"
 class Deployment:
     """A model at a provider, ready to be called.
 
-    ``capabilities`` is a sum of ``routing.wire.request.NEEDS``; ``quality`` is 0 to 100. ``target`` is None while the provider has no credential.
+    ``quality`` is 0 to 100. ``target`` is None while the provider has no credential.
     """
 
     id: str
@@ -29,7 +28,7 @@ class Deployment:
     upstream_model: str
     operation: str
     wire: str
-    capabilities: int
+    capabilities: frozenset[str]
     streams: bool
     context_window: int
     max_output_tokens: int
@@ -65,13 +64,13 @@ HEALTHY = Health()
 class Call:
     """What routing needs to know of one call.
 
-    ``needs`` is a sum of ``routing.wire.request.NEEDS``. ``input_tokens`` is an upper bound until ``counted``; ``prompt_estimate`` is the likely count.
+    ``input_tokens`` is an upper bound until ``counted``; ``prompt_estimate`` is the likely count.
     """
 
     operation: str
     model: str
     stream: bool
-    needs: int
+    needs: frozenset[str]
     prompt_estimate: int
     input_tokens: int
     counted: bool
@@ -132,7 +131,7 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """No deployment may answer. ``status`` and ``code`` are the client's; ``message`` the way out."""
+    """No deployment may answer; ``message`` says what to do, the rest is the error's shape."""
 
     status: int
     code: str
@@ -166,8 +165,3 @@ def policy(wanted: Preferences) -> dict[str, Any]:
     if wanted.allowed_providers is not None:
         told["allowed_providers"] = sorted(wanted.allowed_providers)
     return told
-
-
-def need_names(needs: int) -> list[str]:
-    """The capabilities in a sum of needs, by name."""
-    return [name for name, bit in NEEDS.items() if needs & bit]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from lib.money import format_usd
 from preferences.core import Preferences
-from routing.model import AUTO, Call, Candidate, Refusal, need_names
+from routing.model import AUTO, Call, Candidate, Refusal
 
 NAMED_MAX = 8
 
@@ -141,7 +141,7 @@ def _no_credential(call: Call, out: Sequence[Candidate], wanted: Preferences) ->
 
 
 def _capability(call: Call, out: Sequence[Candidate], wanted: Preferences) -> Refusal:
-    lacking = {name for c in out for name in need_names(call.needs & ~c.deployment.capabilities)}
+    lacking = {name for c in out for name in call.needs - c.deployment.capabilities}
     if call.stream and not all(c.deployment.streams for c in out):
         lacking.add("streaming")
     return Refusal(

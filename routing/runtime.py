@@ -55,10 +55,11 @@ class Runtime:
             pepper=pepper,
             trusted_proxies=trusted_proxies,
             # Seeded from the operating system; ids need to be unique, not unguessable.
-            random_bits=random.Random(uuid4().int).getrandbits,
+            random_bits=random.Random(uuid4().int).getrandbits,  # noqa: S311
         )
         self.door = Door(self.gateway, body_bytes_max=body_bytes_max)
         self._watching = asyncio.ensure_future(self.store.watch())
+        _running.append(self)
         # What exists now lives as long as the process; collecting it again and again costs tails.
         gc.collect()
         gc.freeze()
@@ -73,11 +74,21 @@ class Runtime:
     async def close(self) -> None:
         """Lets open calls finish for a while, then gives everything back."""
         give_up = time.monotonic() + DRAIN_GRACE_S
-        while self.door.open_calls and time.monotonic() < give_up:
+        while self.door.open_calls and time.monotonic() < give_up:  # noqa: ASYNC110
             await asyncio.sleep(0.05)
         self._watching.cancel()
+        _running.remove(self)
         await self.live.settle()
         await self.upstream.close()
         self._pipe.close()
         self.journal.close()
         self._threads.shutdown(wait=False)
+
+
+_running: list[Runtime] = []
+
+
+def running() -> Runtime:
+    """The gateway of this process; an assertion where none was started."""
+    assert _running, "the gateway starts with the ASGI lifespan"
+    return _running[-1]

@@ -64,7 +64,7 @@ class TenantPolicy(_SqlConstraint):
 
 
 def policy_sql(table: str, column: str, all_rows: tuple[str, ...] = ()) -> str:
-    """Row-level security of one table: permissive for the roles, restrictive for the organization."""
+    """Row-level security of one table: whoever may, sees its own organization only."""
     here = f'"{column}" = (SELECT app.organization_id())'
     statements = [
         f'ALTER TABLE "{table}" ENABLE ROW LEVEL SECURITY',

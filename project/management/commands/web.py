@@ -38,6 +38,7 @@ class Command(BaseCommand):
             ws="none",
             lifespan="on",
             access_log=False,
+            proxy_headers=False,
             server_header=False,
             date_header=False,
             log_level="warning",
