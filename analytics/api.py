@@ -4,7 +4,8 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from django.http import HttpRequest
-from ninja import Query, Router
+from ninja import Router
+from ninja.params.functions import Query
 
 from analytics import selectors
 from analytics.models import Call
@@ -24,11 +25,11 @@ _FEMTO_PER_NANO = 1_000_000
 @in_scope
 def list_calls(
     request: HttpRequest,
-    status: str = Query("", description="ok, failed or fallback; empty for all."),
-    provider: str = Query("", description="Only calls that this provider answered."),
-    model: str = Query("", description="Only calls that asked for, or got, this model."),
+    status: Annotated[str, Query(description="ok, failed or fallback; empty for all.")] = "",
+    provider: Annotated[str, Query(description="Only calls that this provider answered.")] = "",
+    model: Annotated[str, Query(description="Only calls asking for, or getting, this model.")] = "",
     key: Annotated[UUID | None, Query(description="Only calls with this API key's id.")] = None,
-    cursor: str = Query("", description="next_cursor of the page before."),
+    cursor: Annotated[str, Query(description="next_cursor of the page before.")] = "",
 ) -> dict[str, Any]:
     """Calls of the organization, newest first, 50 a page."""
     if status not in ("", "ok", "failed", "fallback"):

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 from uuid import UUID
 
+from django.db.models import QuerySet
+
 from preferences.core import Preferences, Priority
 from preferences.models import KeyPreferences, UserRouterPreferences, Wishes
 
 
 def preferences_row(organization_id: UUID, user_id: UUID | None) -> UserRouterPreferences:
     """The row of a user, or of the organization's default; unsaved where there is none."""
-    found = UserRouterPreferences.objects.filter(
-        organization_id=organization_id, user_id=user_id
-    ).first()
+    found = of_user(organization_id, user_id).first()
     return found or UserRouterPreferences(organization_id=organization_id, user_id=user_id)
+
+
+def of_user(organization_id: UUID, user_id: UUID | None) -> QuerySet[UserRouterPreferences]:
+    """At most one row: that of a user, or of the organization's default."""
+    rows = UserRouterPreferences.objects.filter(organization_id=organization_id)
+    return rows.filter(user_id__isnull=True) if user_id is None else rows.filter(user_id=user_id)
 
 
 def wishes(row: Wishes) -> Preferences:

@@ -14,6 +14,7 @@ from lib.errors import RouterError
 from lib.money import usd_from_nano
 from preferences.core import Priority
 from preferences.models import KeyPreferences, UserRouterPreferences, Wishes
+from preferences.selectors import of_user
 from tenancy import audit
 from tenancy.core import Actor
 from tenancy.models import ApiKey
@@ -105,10 +106,13 @@ def as_dict(row: Wishes) -> dict[str, Any]:
 
 def _locked(organization_id: UUID, user_id: UUID | None) -> UserRouterPreferences:
     """The row under lock, made when there is none yet."""
-    UserRouterPreferences.objects.get_or_create(organization_id=organization_id, user_id=user_id)
-    return UserRouterPreferences.objects.select_for_update().get(
-        organization_id=organization_id, user_id=user_id
-    )
+    if not of_user(organization_id, user_id).exists():
+        # Two first savers may meet here; the unique constraint lets one row through.
+        UserRouterPreferences.objects.bulk_create(
+            [UserRouterPreferences(organization_id=organization_id, user_id=user_id)],
+            ignore_conflicts=True,
+        )
+    return of_user(organization_id, user_id).select_for_update().get()
 
 
 def _refuse_stale(row: Wishes, changes: Mapping[str, Any], version: datetime) -> None:

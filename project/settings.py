@@ -108,7 +108,6 @@ AUTH_PASSWORD_VALIDATORS = [
 EMAIL_CONSOLE = not env.text("EMAIL_URL", "")
 globals().update(env.mail("EMAIL_URL"))
 DEFAULT_FROM_EMAIL = env.text("EMAIL_FROM", "Enterprise Router <router@localhost>")
-ACCOUNT_ADAPTER = "tenancy.adapter.AccountAdapter"
 ACCOUNT_LOGIN_METHODS = {"email"}
 ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
 ACCOUNT_USER_MODEL_USERNAME_FIELD = None

@@ -288,9 +288,7 @@ _TIMEOUTS = {"first_byte": "before the first byte", "body": "in the middle", "co
 async def _refused(wire: Wire, response: Response) -> Failure:
     """A provider's error answer as a failure: whose fault, and what the client is told."""
     body = await response.read(ERROR_BYTES_MAX)
-    told = wire.decode_error(
-        response.status, body, tuple(response.headers.items()), now=time.time()
-    )
+    told = wire.decode_error(response.status, body, response.headers, now=time.time())
     status = response.status
     if status in (401, 403):
         return Failure(

@@ -64,7 +64,7 @@ class Writer:
 class Drainer:
     """Follows the journal under ``root``; one per machine."""
 
-    def __init__(self, root: Path, ledger: Ledger, *, sleep: Callable[[float], None]) -> None:
+    def __init__(self, root: Path, ledger: Ledger, *, sleep: Callable[[float], object]) -> None:
         """Raises ``DrainerRuns`` when the journal is being drained already."""
         root.mkdir(parents=True, exist_ok=True)
         self._root = root

@@ -3,8 +3,7 @@
 1. Each process start makes a directory of its own, so ``(writer, seq)`` never repeats, and holds a
    lock on it: an unlocked directory belongs to a process that ended.
 2. A record is a length, a CRC-32, its number and JSON, written whole by one ``write(2)``: once it
-   returned,
-   killing the process loses nothing.
+   returned, killing the process loses nothing.
 3. A thread flushes to disk every 20 ms, so losing power loses at most that.
 4. When a segment is full the next one starts; the drainer removes segments whose calls are all
    in the ledger.

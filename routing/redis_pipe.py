@@ -138,7 +138,7 @@ class _Connection(asyncio.Protocol):
             return future
         if not self._out:
             self._loop.call_soon(self._flush)
-        self._out.append(hiredis.pack_command(command))
+        self._out.append(hiredis.pack_command(cast(Any, command)))
         self._waiting.append((self._loop.time(), future))
         return future
 

@@ -68,7 +68,7 @@ def in_scope(
         with tenant_scope(holder(request).organization_id):
             return operation(request, *args, **kwargs)
 
-    return scoped
+    return cast(Callable[Concatenate[HttpRequest, P], R], scoped)
 
 
 def holder(request: HttpRequest) -> Holder:

@@ -18,8 +18,11 @@ from django.db.models import BaseConstraint, Model
 class _SqlConstraint(BaseConstraint):
     """A constraint that is plain SQL for one table."""
 
-    def constraint_sql(self, model: type[Model], schema_editor: BaseDatabaseSchemaEditor) -> Any:
+    def constraint_sql(
+        self, model: type[Model] | None, schema_editor: BaseDatabaseSchemaEditor | None
+    ) -> Any:
         """Runs after the table is made; nothing stands inside CREATE TABLE."""
+        assert schema_editor is not None
         schema_editor.deferred_sql.append(self.create_sql(model, schema_editor))
         return None
 
