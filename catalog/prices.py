@@ -1,7 +1,8 @@
 """The list of providers' prices: the genai-prices package, as installed; never fetched.
 
 The list is loaded on first use (0.4 s, 27 MB), by what compiles snapshots and seeds deployments;
-a look-up takes 0.02 ms, the first of a name 0.3. Names are matched as that package matches them, dated ones included.
+a look-up takes 0.02 ms, the first of a name 0.3. Names are matched as that package matches them,
+dated ones included.
 """
 
 from __future__ import annotations

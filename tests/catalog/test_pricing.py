@@ -114,6 +114,25 @@ def test_a_kind_without_a_rate_is_billed_as_what_contains_it() -> None:
     ]
 
 
+@pytest.mark.parametrize("cached", [None, 1_000_000])
+@pytest.mark.parametrize("write", [None, 5_000_000])
+@pytest.mark.parametrize("hour", [None, 9_000_000])
+def test_the_short_way_says_the_same(
+    cached: int | None, write: int | None, hour: int | None
+) -> None:
+    price = Price(
+        input=4_000_000, output=7_000_000, cached=cached, cache_write=write, cache_write_1h=hour
+    )
+    for usage in (
+        Usage(100, 10),
+        Usage(100, 10, cached_tokens=60),
+        Usage(100, 10, cached_tokens=60, cache_write_tokens=30, cache_write_1h_tokens=20),
+        # More than there is: what the extractors would not let through.
+        Usage(100, 10, cached_tokens=90, cache_write_tokens=30),
+    ):
+        assert cost_nano(usage, price) == cost(usage, price).total_nano
+
+
 def test_a_request_may_have_a_fee_of_its_own() -> None:
     price = Price(input=1_000_000, request=5_000_000)
     assert cost_nano(Usage(3, 0), price) == cost(Usage(3, 0), price).total_nano == 8
