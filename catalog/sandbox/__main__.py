@@ -28,7 +28,10 @@ def main(arguments: list[str] | None = None) -> int:
         listener = _listener(options)
     except OSError as error:
         where = f"fd {options.fd}" if options.fd is not None else f"{options.host}:{options.port}"
-        print(f"The sandbox cannot listen on {where}: {error.strerror}.", file=sys.stderr)
+        print(
+            f"The sandbox cannot listen on {where}: {os.strerror(error.errno or 0)}.",
+            file=sys.stderr,
+        )
         return 1
     logging.getLogger("uvicorn.error").addFilter(_is_news)
     server = uvicorn.Server(_config())

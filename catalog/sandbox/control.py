@@ -76,7 +76,7 @@ _DESCRIPTION: dict[str, Any] = {
     "what": "A practice provider. It speaks like OpenAI and Anthropic, costs nothing, calls "
     "nobody, and fails on demand. Nothing it says comes from a real model.",
     "keys": "Any key is right: `Authorization: Bearer anything` for the OpenAI endpoints, "
-    "`x-api-key: anything` for /v1/messages. Without one the answer is 401.",
+    "either that or `x-api-key: anything` for /v1/messages. Without one the answer is 401.",
     "endpoints": {
         "POST /v1/chat/completions": "OpenAI's chat, plain and streaming",
         "POST /v1/embeddings": "OpenAI's embeddings",

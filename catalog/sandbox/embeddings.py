@@ -23,7 +23,7 @@ DIMENSIONS = 1_536
 INPUTS_MAX = 2_048
 INPUT_TOKENS_MAX = 300_000
 _FEATURES_PER_WORD = 8
-_GRAIN = 0.002  # of the hash of the whole text, against 1 for each of a word's features
+_GRAIN = 0.0003  # of the hash of the whole text, against 1 for each of a word's features
 
 
 class EmbeddingRequest(msgspec.Struct):

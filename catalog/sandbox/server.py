@@ -148,7 +148,8 @@ def _wire(exchange: Exchange) -> Wire:
     if exchange.path in PAID:
         return PAID[exchange.path][0]
     headers = exchange.headers
-    is_anthropic = b"x-api-key" in headers and b"authorization" not in headers
+    has_only_its_key = b"x-api-key" in headers and b"authorization" not in headers
+    is_anthropic = b"anthropic-version" in headers or has_only_its_key
     return "anthropic" if is_anthropic else "openai"
 
 
@@ -159,12 +160,13 @@ def _need_method(exchange: Exchange, allowed: str) -> None:
 
 
 def _need_key(exchange: Exchange, wire: Wire) -> None:
-    if wire == "anthropic":
-        if not exchange.headers.get(b"x-api-key", b"").strip():
-            raise RequestError(401, "x-api-key header is required. Any value will do here.")
+    # Anthropic's documentation says x-api-key; its own client (2.11) sends a bearer.
+    if wire == "anthropic" and exchange.headers.get(b"x-api-key", b"").strip():
         return
     scheme, _, key = exchange.headers.get(b"authorization", b"").partition(b" ")
     if scheme.lower() != b"bearer" or not key.strip():
+        if wire == "anthropic":
+            raise RequestError(401, "x-api-key header is required. Any value will do here.")
         message = (
             "You didn't provide an API key. Send `Authorization: Bearer KEY`; any key will do here."
         )
