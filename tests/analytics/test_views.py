@@ -14,9 +14,9 @@ from django.test import Client
 from analytics.ledger import Ledger
 from lib.ids import uuid7_text
 from tenancy.core import SYSTEM, Scope
-from tenancy.models import Organization, User
 from tenancy.services import create_key
 from tests.analytics.rows import after_fallback, failed, refused, row
+from tests.conftest import Cast
 
 pytestmark = pytest.mark.django_db
 
@@ -37,8 +37,8 @@ def write() -> Iterator[Write]:
 
 
 @pytest.fixture
-def browser(client: Client, alice: User) -> Client:
-    client.force_login(alice)
+def browser(client: Client, cast: Cast) -> Client:
+    client.force_login(cast.alice)
     return client
 
 
@@ -58,9 +58,9 @@ def test_an_empty_organization_is_told_what_will_be_here(browser: Client) -> Non
     assert "/v1/chat/completions" in page
 
 
-def test_a_row_tells_what_happened(browser: Client, acme: Organization, write: Write) -> None:
-    key = create_key(acme.id, name="<batch>", scopes=[Scope.GATEWAY], actor=SYSTEM).key
-    write(after_fallback(acme.id, now_ms(), api_key_id=str(key.id)))
+def test_a_row_tells_what_happened(browser: Client, write: Write, cast: Cast) -> None:
+    key = create_key(cast.acme.id, name="<batch>", scopes=[Scope.GATEWAY], actor=SYSTEM).key
+    write(after_fallback(cast.acme.id, now_ms(), api_key_id=str(key.id)))
     page = browser.get("/requests").content.decode()
     for said in (
         "200 after fallback",
@@ -75,12 +75,10 @@ def test_a_row_tells_what_happened(browser: Client, acme: Organization, write: W
         assert said in page
 
 
-def test_times_are_those_of_the_organization(
-    browser: Client, acme: Organization, write: Write
-) -> None:
+def test_times_are_those_of_the_organization(browser: Client, write: Write, cast: Cast) -> None:
     hour_ms = 3_600_000
     at_ms = now_ms() // hour_ms * hour_ms
-    write(row(acme.id, at_ms))
+    write(row(cast.acme.id, at_ms))
     page = browser.get("/requests").content.decode()
     offset = "+01:00" if "+01:00" in page else "+02:00"
     assert f":00:00{offset}" in page
@@ -88,11 +86,11 @@ def test_times_are_those_of_the_organization(
 
 
 def test_pages_of_fifty_walk_through_all_and_back(
-    browser: Client, acme: Organization, write: Write
+    browser: Client, write: Write, cast: Cast
 ) -> None:
     start = now_ms()
     # Two calls share each millisecond, so the place between pages falls between equal times.
-    ids = write(*(row(acme.id, start - i // 2, chance=10_000 - i) for i in range(120)))
+    ids = write(*(row(cast.acme.id, start - i // 2, chance=10_000 - i) for i in range(120)))
     expected = sorted(ids, reverse=True)
     seen: list[str] = []
     url = "/requests"
@@ -121,13 +119,13 @@ def test_pages_of_fifty_walk_through_all_and_back(
     ],
 )
 def test_filters_in_the_address_narrow_the_list(
-    browser: Client, acme: Organization, write: Write, query: str, found: set[str]
+    browser: Client, write: Write, query: str, found: set[str], cast: Cast
 ) -> None:
     at_ms = now_ms()
     makers = {"row": row, "fallback": after_fallback, "failed": failed, "refused": refused}
     ids = dict(
         zip(
-            write(*(make(acme.id, at_ms - i) for i, make in enumerate(makers.values()))),
+            write(*(make(cast.acme.id, at_ms - i) for i, make in enumerate(makers.values()))),
             makers,
             strict=True,
         )
@@ -139,31 +137,29 @@ def test_filters_in_the_address_narrow_the_list(
         assert "Clear the filters" in answer.content.decode()
 
 
-def test_a_filter_by_key_shows_its_failures_too(
-    browser: Client, acme: Organization, write: Write
-) -> None:
-    key = str(create_key(acme.id, name="batch", scopes=[Scope.GATEWAY], actor=SYSTEM).key.id)
-    mine = write(failed(acme.id, now_ms(), api_key_id=key))
-    write(row(acme.id, now_ms() - 5))
+def test_a_filter_by_key_shows_its_failures_too(browser: Client, write: Write, cast: Cast) -> None:
+    key = str(create_key(cast.acme.id, name="batch", scopes=[Scope.GATEWAY], actor=SYSTEM).key.id)
+    mine = write(failed(cast.acme.id, now_ms(), api_key_id=key))
+    write(row(cast.acme.id, now_ms() - 5))
     assert listed(browser.get(f"/requests?key={key}")) == mine
 
 
 def test_newer_requests_are_announced_only_when_there_are_some(
-    browser: Client, acme: Organization, write: Write
+    browser: Client, write: Write, cast: Cast
 ) -> None:
     at_ms = now_ms()
-    write(row(acme.id, at_ms))
+    write(row(cast.acme.id, at_ms))
     page = browser.get("/requests")
     url = page.context["newer_than"]
     assert browser.get(url).status_code == 204
-    write(row(acme.id, at_ms + 1), row(acme.id, at_ms + 2))
+    write(row(cast.acme.id, at_ms + 1), row(cast.acme.id, at_ms + 2))
     assert "2 new requests" in browser.get(url).content.decode()
 
 
 def test_a_swap_of_the_results_is_only_the_results(
-    browser: Client, acme: Organization, write: Write
+    browser: Client, write: Write, cast: Cast
 ) -> None:
-    write(row(acme.id, now_ms()))
+    write(row(cast.acme.id, now_ms()))
     headers = {"HX-Request": "true", "HX-Target": "results"}
     part = browser.get("/requests?status=ok", headers=headers).content.decode()
     assert "<!doctype html>" not in part
@@ -172,14 +168,14 @@ def test_a_swap_of_the_results_is_only_the_results(
 
 
 def test_the_list_asks_the_database_as_often_for_ten_as_for_fifty(
-    browser: Client, acme: Organization, write: Write, django_assert_num_queries: Any
+    browser: Client, write: Write, django_assert_num_queries: Any, cast: Cast
 ) -> None:
     from django.db import connection
     from django.test.utils import CaptureQueriesContext
 
     counts = []
     for more in (10, 40):
-        write(*(row(acme.id, now_ms() - i, chance=more * 100 + i) for i in range(more)))
+        write(*(row(cast.acme.id, now_ms() - i, chance=more * 100 + i) for i in range(more)))
         with CaptureQueriesContext(
             connection,
         ) as caught:
@@ -188,8 +184,8 @@ def test_the_list_asks_the_database_as_often_for_ten_as_for_fifty(
     assert counts[0] == counts[1]
 
 
-def test_a_request_explains_its_route(browser: Client, acme: Organization, write: Write) -> None:
-    (call_id,) = write(after_fallback(acme.id, now_ms()))
+def test_a_request_explains_its_route(browser: Client, write: Write, cast: Cast) -> None:
+    (call_id,) = write(after_fallback(cast.acme.id, now_ms()))
     page = browser.get(f"/requests/{call_id}").content.decode()
     for said in (
         "Answered by <strong>sandbox-claude / sandbox-large</strong>",
@@ -206,35 +202,39 @@ def test_a_request_explains_its_route(browser: Client, acme: Organization, write
 
 @pytest.mark.parametrize("make", [row, refused, failed])
 def test_every_kind_of_call_has_a_page(
-    browser: Client, acme: Organization, write: Write, make: Any
+    browser: Client, write: Write, make: Any, cast: Cast
 ) -> None:
-    (call_id,) = write(make(acme.id, now_ms()))
+    (call_id,) = write(make(cast.acme.id, now_ms()))
     assert browser.get(f"/requests/{call_id}").status_code == 200
 
 
-def test_a_call_that_was_never_routed_has_a_page(
-    browser: Client, acme: Organization, write: Write
-) -> None:
-    made = refused(acme.id, now_ms(), status=401, error_code="key_revoked", decision={})
+def test_a_call_that_was_never_routed_has_a_page(browser: Client, write: Write, cast: Cast) -> None:
+    made = refused(cast.acme.id, now_ms(), status=401, error_code="key_revoked", decision={})
     (call_id,) = write(made)
     page = browser.get(f"/requests/{call_id}").content.decode()
     assert "Refused before routing: key revoked." in page
 
 
-def test_text_of_others_is_never_markup(browser: Client, acme: Organization, write: Write) -> None:
+def test_text_of_others_is_never_markup(browser: Client, write: Write, cast: Cast) -> None:
     evil = "</template><script>alert(1)</script>'\"\u202e😀" + "x" * 120
     (call_id,) = write(
-        row(acme.id, now_ms(), model_requested=evil, metadata={"note": evil}, provider=evil[:30])
+        row(
+            cast.acme.id,
+            now_ms(),
+            model_requested=evil,
+            metadata={"note": evil},
+            provider=evil[:30],
+        )
     )
     for url in ("/requests", f"/requests/{call_id}"):
         assert "<script>alert" not in browser.get(url).content.decode()
 
 
 def test_another_organizations_request_is_not_found(
-    client: Client, carol: User, acme: Organization, write: Write
+    client: Client, write: Write, cast: Cast
 ) -> None:
-    (call_id,) = write(row(acme.id, now_ms()))
-    client.force_login(carol)
+    (call_id,) = write(row(cast.acme.id, now_ms()))
+    client.force_login(cast.carol)
     assert client.get(f"/requests/{call_id}").status_code == 404
     assert listed(client.get("/requests")) == []
 
@@ -244,8 +244,8 @@ def test_an_unknown_request_is_not_found(browser: Client, call_id: str) -> None:
     assert browser.get(f"/requests/{call_id}").status_code == 404
 
 
-def test_a_viewer_may_read(client: Client, bob: User, acme: Organization, write: Write) -> None:
-    (call_id,) = write(row(acme.id, now_ms()))
-    client.force_login(bob)
+def test_a_viewer_may_read(client: Client, write: Write, cast: Cast) -> None:
+    (call_id,) = write(row(cast.acme.id, now_ms()))
+    client.force_login(cast.bob)
     assert client.get("/requests").status_code == 200
     assert client.get(f"/requests/{call_id}").status_code == 200

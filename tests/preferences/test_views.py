@@ -14,6 +14,7 @@ from tenancy.core import SYSTEM, Role
 from tenancy.models import AuditEntry, Organization, User
 from tenancy.scope import tenant_scope
 from tenancy.services import add_member, create_user
+from tests.conftest import Cast
 
 PAGE = "/enterprise-router/preferences"
 COST = f"{PAGE}/organization/max-cost"
@@ -23,8 +24,8 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def browser(client: Client, alice: User) -> Client:
-    client.force_login(alice)
+def browser(client: Client, cast: Cast) -> Client:
+    client.force_login(cast.alice)
     return client
 
 
@@ -47,15 +48,15 @@ def test_the_page_shows_every_field(browser: Client) -> None:
         assert f">{priority}</label>" in page
 
 
-def test_saving_stores_says_so_and_is_audited(browser: Client, acme: Organization) -> None:
+def test_saving_stores_says_so_and_is_audited(browser: Client, cast: Cast) -> None:
     answer = post(browser, COST, {"value": "0.05", "was": ""})
     assert answer.status_code == 200
     assert "Saved" in answer.content.decode()
     assert "Undo" in answer.content.decode()
-    row = stored(acme)
+    row = stored(cast.acme)
     assert row is not None
     assert row.max_cost_per_request_nano == 50_000_000
-    with tenant_scope(acme.id):
+    with tenant_scope(cast.acme.id):
         entry = AuditEntry.objects.filter(object_id=row.id).latest("created_at")
     assert entry.before == {"max_cost_per_request": None}
     assert Decimal(entry.after["max_cost_per_request"]) == Decimal("0.05")
@@ -67,7 +68,7 @@ def test_saving_swaps_the_message_and_never_the_input(browser: Client) -> None:
     assert '<input type="hidden" name="was" value="0.05">' in answer
 
 
-def test_undo_brings_the_former_value_back(browser: Client, acme: Organization) -> None:
+def test_undo_brings_the_former_value_back(browser: Client, cast: Cast) -> None:
     post(browser, COST, {"value": "0.05", "was": ""})
     answer = post(
         browser,
@@ -76,7 +77,7 @@ def test_undo_brings_the_former_value_back(browser: Client, acme: Organization) 
         **{"HX-Request": "true", "HX-Target": "f-max-cost"},
     )
     assert 'id="max-cost"' in answer.content.decode()
-    row = stored(acme)
+    row = stored(cast.acme)
     assert row is not None
     assert row.max_cost_per_request_nano is None
 
@@ -91,7 +92,7 @@ def test_undo_brings_the_former_value_back(browser: Client, acme: Organization) 
     ],
 )
 def test_an_invalid_value_is_refused_beside_its_field(
-    browser: Client, acme: Organization, url: str, value: str, said: str
+    browser: Client, url: str, value: str, said: str, cast: Cast
 ) -> None:
     target = f"{url.rsplit('/', 1)[1]}-after"
     answer = post(
@@ -99,7 +100,7 @@ def test_an_invalid_value_is_refused_beside_its_field(
     )
     assert answer.status_code == 422
     assert said in answer.content.decode()
-    row = stored(acme)
+    row = stored(cast.acme)
     assert row is None or (row.max_cost_per_request_nano, row.max_latency_ms) == (None, None)
 
 
@@ -114,19 +115,17 @@ def test_the_stored_value_clears_an_error(browser: Client) -> None:
     assert "No limit." in answer.content.decode()
 
 
-def test_somebody_elses_change_is_not_overwritten(
-    browser: Client, acme: Organization, bob: User
-) -> None:
-    add_member(acme.id, user=bob, role=Role.ADMIN, actor=SYSTEM)
+def test_somebody_elses_change_is_not_overwritten(browser: Client, cast: Cast) -> None:
+    add_member(cast.acme.id, user=cast.bob, role=Role.ADMIN, actor=SYSTEM)
     other = Client()
-    other.force_login(bob)
+    other.force_login(cast.bob)
     post(other, COST, {"value": "0.10", "was": ""})
     answer = post(browser, COST, {"value": "0.05", "was": ""})
     text = answer.content.decode()
     assert answer.status_code == 409
-    assert f"{bob.email} changed this to $0.10" in text
+    assert f"{cast.bob.email} changed this to $0.10" in text
     assert "Keep yours" in text
-    row = stored(acme)
+    row = stored(cast.acme)
     assert row is not None
     assert row.max_cost_per_request_nano == 100_000_000
     # Going on typing is no decision; "Keep yours" says that it saw theirs.
@@ -135,16 +134,12 @@ def test_somebody_elses_change_is_not_overwritten(
     assert post(browser, COST, {"value": "0.05", "was": "0.1"}).status_code == 200
 
 
-def test_another_field_changed_meanwhile_is_no_conflict(
-    browser: Client, acme: Organization
-) -> None:
-    save_preferences(acme.id, None, {"max_latency_ms": 900}, actor=SYSTEM)
+def test_another_field_changed_meanwhile_is_no_conflict(browser: Client, cast: Cast) -> None:
+    save_preferences(cast.acme.id, None, {"max_latency_ms": 900}, actor=SYSTEM)
     assert post(browser, COST, {"value": "0.05", "was": ""}).status_code == 200
 
 
-def test_without_javascript_a_save_leads_back_to_the_page(
-    browser: Client, acme: Organization
-) -> None:
+def test_without_javascript_a_save_leads_back_to_the_page(browser: Client, cast: Cast) -> None:
     answer = browser.post(COST, {"value": "0.05", "was": ""}, follow=True)
     assert answer.redirect_chain == [(f"{PAGE}?scope=organization", 302)]
     assert "Saved" in answer.content.decode()
@@ -179,54 +174,54 @@ def providers(client: Client, scope: str, **data: str) -> Any:
 
 
 def test_a_blocked_provider_leaves_preferred_and_the_page_says_so(
-    browser: Client, acme: Organization
+    browser: Client, cast: Cast
 ) -> None:
-    connect(acme)
+    connect(cast.acme)
     providers(browser, "organization", slug="groq", to="preferred")
     answer = providers(browser, "organization", slug="groq", to="blocked").content.decode()
     assert "Groq moved from preferred to blocked." in answer
     assert 'aria-label="Remove Groq from blocked"' in answer
-    row = stored(acme)
+    row = stored(cast.acme)
     assert row is not None
     assert (row.preferred_providers, row.blocked_providers) == ([], ["groq"])
 
 
-def test_undo_of_a_move_restores_both_lists(browser: Client, acme: Organization) -> None:
-    connect(acme)
+def test_undo_of_a_move_restores_both_lists(browser: Client, cast: Cast) -> None:
+    connect(cast.acme)
     providers(browser, "organization", slug="groq", to="preferred")
     providers(browser, "organization", slug="groq", to="blocked")
     providers(browser, "organization", value="groq|", was="|groq")
-    row = stored(acme)
+    row = stored(cast.acme)
     assert row is not None
     assert (row.preferred_providers, row.blocked_providers) == (["groq"], [])
 
 
-def test_an_unknown_provider_is_refused(browser: Client, acme: Organization) -> None:
+def test_an_unknown_provider_is_refused(browser: Client, cast: Cast) -> None:
     answer = providers(browser, "organization", slug="nobody", to="blocked")
     assert answer.status_code == 422
     assert "is not a provider here" in answer.content.decode()
 
 
 def test_ones_own_limit_above_the_organizations_says_it_has_no_effect(
-    browser: Client, acme: Organization
+    browser: Client, cast: Cast
 ) -> None:
-    save_preferences(acme.id, None, {"max_cost_per_request_nano": 50_000_000}, actor=SYSTEM)
+    save_preferences(cast.acme.id, None, {"max_cost_per_request_nano": 50_000_000}, actor=SYSTEM)
     answer = post(browser, f"{PAGE}/mine/max-cost", {"value": "0.10", "was": ""})
     assert "No effect: the organization&#x27;s limit of $0.05 is lower." in answer.content.decode()
 
 
 def test_what_the_organization_blocks_cannot_be_removed_by_a_user(
-    browser: Client, acme: Organization
+    browser: Client, cast: Cast
 ) -> None:
-    connect(acme)
-    save_preferences(acme.id, None, {"blocked_providers": ["groq"]}, actor=SYSTEM)
+    connect(cast.acme)
+    save_preferences(cast.acme.id, None, {"blocked_providers": ["groq"]}, actor=SYSTEM)
     page = browser.get(f"{PAGE}?scope=mine").content.decode()
     assert "Groq, by the organization" in page
     assert "Remove Groq" not in page
 
 
-def test_privacy_without_a_local_provider_warns(browser: Client, acme: Organization) -> None:
-    connect(acme)
+def test_privacy_without_a_local_provider_warns(browser: Client, cast: Cast) -> None:
+    connect(cast.acme)
     answer = post(
         browser,
         f"{PAGE}/organization/priority",
@@ -236,37 +231,35 @@ def test_privacy_without_a_local_provider_warns(browser: Client, acme: Organizat
     assert "every request is refused" in answer.content.decode()
 
 
-def test_a_viewer_reads_and_changes_nothing(client: Client, acme: Organization, bob: User) -> None:
-    client.force_login(bob)
+def test_a_viewer_reads_and_changes_nothing(client: Client, cast: Cast) -> None:
+    client.force_login(cast.bob)
     page = client.get(f"{PAGE}?scope=organization").content.decode()
     assert "your role is viewer" in page
     assert "disabled" in page
     for scope in ("organization", "mine"):
         answer = post(client, f"{PAGE}/{scope}/max-cost", {"value": "0.05", "was": ""})
         assert answer.status_code == 403
-    assert stored(acme) is None
+    assert stored(cast.acme) is None
 
 
-def test_a_member_changes_their_own_only(client: Client, acme: Organization) -> None:
+def test_a_member_changes_their_own_only(client: Client, cast: Cast) -> None:
     dave = create_user("dave@acme.test", None)
-    add_member(acme.id, user=dave, role=Role.MEMBER, actor=SYSTEM)
+    add_member(cast.acme.id, user=dave, role=Role.MEMBER, actor=SYSTEM)
     client.force_login(dave)
     assert post(client, COST, {"value": "0.05", "was": ""}).status_code == 403
     answer = post(client, f"{PAGE}/mine/max-cost", {"value": "0.05", "was": ""})
     assert answer.status_code == 200
-    assert stored(acme) is None
-    row = stored(acme, dave)
+    assert stored(cast.acme) is None
+    row = stored(cast.acme, dave)
     assert row is not None
     assert row.max_cost_per_request_nano == 50_000_000
 
 
-def test_another_organization_keeps_its_own(
-    client: Client, acme: Organization, rival: Organization, carol: User
-) -> None:
-    client.force_login(carol)
+def test_another_organization_keeps_its_own(client: Client, cast: Cast) -> None:
+    client.force_login(cast.carol)
     post(client, COST, {"value": "0.05", "was": ""})
-    assert stored(acme) is None
-    assert stored(rival) is not None
+    assert stored(cast.acme) is None
+    assert stored(cast.rival) is not None
 
 
 def test_unknown_scopes_and_fields_are_not_found(browser: Client) -> None:
@@ -275,9 +268,9 @@ def test_unknown_scopes_and_fields_are_not_found(browser: Client) -> None:
 
 
 def test_the_page_asks_the_database_a_fixed_number_of_times(
-    browser: Client, acme: Organization, django_assert_num_queries: Any
+    browser: Client, django_assert_num_queries: Any, cast: Cast
 ) -> None:
-    connect(acme)
+    connect(cast.acme)
     browser.get(PAGE)
     with django_assert_num_queries(12, exact=False):
         browser.get(PAGE)

@@ -9,9 +9,9 @@ from django.test import Client, RequestFactory
 
 from project.middleware import CONTENT_POLICY
 from tenancy.core import SYSTEM, Role
-from tenancy.models import Organization, User
 from tenancy.pages import wants_fragment
 from tenancy.services import add_member, create_organization, create_user
+from tests.conftest import Cast
 
 PAGE = "/enterprise-router/preferences"
 SWAP = {"HX-Request": "true", "HX-Target": "panel"}
@@ -36,8 +36,8 @@ def test_only_a_targeted_swap_gets_a_fragment(headers: dict[str, str], fragment:
 
 
 @pytest.mark.django_db
-def test_a_fragment_brings_title_and_tabs_and_is_kept_apart(client: Client, alice: User) -> None:
-    client.force_login(alice)
+def test_a_fragment_brings_title_and_tabs_and_is_kept_apart(client: Client, cast: Cast) -> None:
+    client.force_login(cast.alice)
     whole, part = client.get(PAGE), client.get(PAGE, headers=SWAP)
     assert b"<!doctype html>" in whole.content
     assert b"<!doctype html>" not in part.content
@@ -96,19 +96,17 @@ def test_a_swap_without_a_session_leads_the_whole_page_to_sign_in(client: Client
 
 
 @pytest.mark.django_db
-def test_a_post_without_a_token_is_refused(alice: User) -> None:
+def test_a_post_without_a_token_is_refused(cast: Cast) -> None:
     strict = Client(enforce_csrf_checks=True)
-    strict.force_login(alice)
+    strict.force_login(cast.alice)
     answer = strict.post(f"{PAGE}/organization/max-cost", {"value": "1", "was": ""})
     assert answer.status_code == 403
 
 
 @pytest.mark.django_db
-def test_a_user_of_two_organizations_chooses_one(
-    client: Client, acme: Organization, alice: User
-) -> None:
-    second = create_organization(name="Second & Sons", owner=alice, actor=SYSTEM)
-    client.force_login(alice)
+def test_a_user_of_two_organizations_chooses_one(client: Client, cast: Cast) -> None:
+    second = create_organization(name="Second & Sons", owner=cast.alice, actor=SYSTEM)
+    client.force_login(cast.alice)
     assert b"Second &amp; Sons" in client.get("/requests").content
     client.post("/enterprise-router/organization", {"organization": str(second.id)})
     page = client.get("/requests").content.decode()
@@ -116,11 +114,9 @@ def test_a_user_of_two_organizations_chooses_one(
 
 
 @pytest.mark.django_db
-def test_nobody_chooses_an_organization_of_others(
-    client: Client, alice: User, rival: Organization
-) -> None:
-    client.force_login(alice)
-    answer = client.post("/enterprise-router/organization", {"organization": str(rival.id)})
+def test_nobody_chooses_an_organization_of_others(client: Client, cast: Cast) -> None:
+    client.force_login(cast.alice)
+    answer = client.post("/enterprise-router/organization", {"organization": str(cast.rival.id)})
     assert answer.status_code == 404
 
 
@@ -145,11 +141,9 @@ def test_a_new_user_makes_an_organization_and_sees_a_key_once(
 
 
 @pytest.mark.django_db
-def test_a_removed_role_takes_effect_on_the_next_page(
-    client: Client, acme: Organization, bob: User
-) -> None:
-    client.force_login(bob)
+def test_a_removed_role_takes_effect_on_the_next_page(client: Client, cast: Cast) -> None:
+    client.force_login(cast.bob)
     url = f"{PAGE}/organization/max-cost"
     assert client.post(url, {"value": "1", "was": ""}).status_code == 403
-    add_member(acme.id, user=bob, role=Role.ADMIN, actor=SYSTEM)
+    add_member(cast.acme.id, user=cast.bob, role=Role.ADMIN, actor=SYSTEM)
     assert client.post(url, {"value": "1", "was": ""}).status_code == 302
