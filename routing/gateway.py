@@ -212,12 +212,15 @@ class Gateway:
     async def _decide(
         self, incoming: Incoming, caller: Caller, request: Request, record: Record
     ) -> Decision | Refusal:
-        wishes, record.metadata = preferences_of(caller.wanted.router)
+        wishes = None
+        if caller.wanted.router:
+            wishes, record.metadata = preferences_of(caller.wanted.router)
         admission = await self.admit(incoming, caller, request.model, record.operation)
         snapshot = caller.snapshot
-        candidates = snapshot.candidates(request.model, record.operation).deployments
-        wanted = tighten(caller.key.wanted, wishes) if caller.wanted.router else caller.key.wanted
-        call = _call_of(request, record.operation, {d.wire for d in candidates})
+        found = snapshot.candidates(request.model, record.operation)
+        candidates = found.deployments
+        wanted = caller.key.wanted if wishes is None else tighten(caller.key.wanted, wishes)
+        call = _call_of(request, record.operation, found.foreign_wires)
         for _ in range(2):
             decision = decide(
                 call,
@@ -348,11 +351,11 @@ class Gateway:
             self._write_down(record, began_ns, status=status, error_code=code)
 
 
-def _call_of(request: Request, operation: str, wires: set[str]) -> Call:
+def _call_of(request: Request, operation: str, foreign_wires: tuple[str, ...]) -> Call:
     unsupported = {}
-    for wire in wires:
-        if wire != "openai" and (fields := WIRES[wire].unsupported(request)):
-            unsupported[wire] = tuple(fields)
+    for wire in foreign_wires:
+        if fields := WIRES[wire].unsupported(request):
+            unsupported[wire] = fields
     bound = _token_bound(request)
     return Call(
         operation=operation,

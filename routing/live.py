@@ -84,7 +84,7 @@ return now
 """
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Admission:
     """What one trip to Redis said. ``epoch`` is None when Redis did not know or did not answer."""
 

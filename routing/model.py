@@ -60,7 +60,9 @@ class Health:
 HEALTHY = Health()
 
 
-@dataclass(frozen=True, slots=True)
+# The records of one call are not frozen, though nothing changes one after it is made: a frozen
+# one takes four times as long to make, and several are made for every call.
+@dataclass(slots=True)
 class Call:
     """What routing needs to know of one call.
 
@@ -80,7 +82,7 @@ class Call:
     unsupported: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Candidate:
     """One deployment as the decision saw it: ranked with its score, or out with its reason."""
 
@@ -111,7 +113,7 @@ class Candidate:
         return told
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Decision:
     """The ordered plan and why. ``wants_count``: a certain token count could change it."""
 
@@ -129,7 +131,7 @@ class Decision:
         }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Refusal:
     """No deployment may answer; ``message`` says what to do, the rest is the error's shape."""
 

@@ -43,15 +43,20 @@ class Key:
 
 @dataclass(frozen=True, slots=True)
 class Candidates:
-    """The deployments that serve one name, and their ids as Redis knows them."""
+    """The deployments that serve one name, and their ids as Redis knows them.
+
+    ``foreign_wires`` are their wire formats that are not OpenAI's own.
+    """
 
     deployments: tuple[Deployment, ...]
     ids: tuple[str, ...]
+    foreign_wires: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, deployments: tuple[Deployment, ...]) -> Candidates:
         """Pairs the deployments with their ids."""
-        return cls(deployments, tuple(d.id for d in deployments))
+        foreign = sorted({d.wire for d in deployments} - {"openai"})
+        return cls(deployments, tuple(d.id for d in deployments), tuple(foreign))
 
 
 NOBODY = Candidates((), ())
