@@ -1,0 +1,357 @@
+"""The pages in a real browser: looks, keyboard, saving, going back, and without JavaScript."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.conf import settings
+from playwright.sync_api import Browser, BrowserContext, Page, Route, expect, sync_playwright
+
+from tests.e2e.pages_server import FLAGS, House, add_calls, chromium, make_house, served
+
+pytestmark = [pytest.mark.e2e, pytest.mark.browser]
+
+AXE = Path(settings.BASE_DIR) / "var/node/node_modules/axe-core/axe.min.js"
+RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+PREFERENCES = "/enterprise-router/preferences"
+SIZES = {1280: 800, 390: 844}
+
+Open = Callable[..., Page]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    path = chromium()
+    if path is None:
+        pytest.skip("no Chromium on this machine")
+    with sync_playwright() as playwright:
+        made = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        yield made
+        made.close()
+
+
+@pytest.fixture
+def house(django_db_blocker: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
+    # Playwright's own loop runs in this thread, which Django takes for an async context.
+    monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
+    with django_db_blocker.unblock():
+        yield make_house()
+
+
+@pytest.fixture
+def address(house: House) -> Iterator[str]:
+    with served() as found:
+        yield found
+
+
+@pytest.fixture
+def open_page(browser: Browser, house: House, address: str) -> Iterator[Open]:
+    """Opens an address as the owner, or as ``user``, in a browser of their own."""
+    contexts: list[BrowserContext] = []
+
+    def _open(path: str, *, user: Any = None, width: int = 1280, **options: Any) -> Page:
+        context = browser.new_context(
+            base_url=address, viewport={"width": width, "height": SIZES.get(width, 800)}, **options
+        )
+        contexts.append(context)
+        session = house.cookie(user or house.owner)
+        name = settings.SESSION_COOKIE_NAME
+        context.add_cookies([{"name": name, "value": session, "url": address}])
+        page = context.new_page()
+        page.goto(path)
+        return page
+
+    yield _open
+    for context in contexts:
+        context.close()
+
+
+def paths(house: House) -> list[str]:
+    """Every page, and requests of every kind."""
+    return [
+        PREFERENCES,
+        f"{PREFERENCES}?scope=mine",
+        "/requests",
+        "/requests?status=failed&model=none",
+        *(f"/requests/{call}" for call in house.calls[:4]),
+        "/accounts/email/",
+        "/accounts/password/change/",
+        "/accounts/logout/",
+        "/requests/00000000-0000-7000-8000-000000000000",
+    ]
+
+
+PUBLIC = ["/accounts/login/", "/accounts/signup/", "/accounts/password/reset/"]
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("width", SIZES)
+def test_axe_finds_nothing(
+    open_page: Open, house: House, address: str, theme: str, width: int
+) -> None:
+    if not AXE.exists():
+        pytest.skip("axe-core is not installed under var/node")
+    page = open_page("/requests", width=width, color_scheme=theme, bypass_csp=True)
+    found = {}
+    for path in [*paths(house), *PUBLIC]:
+        if path in PUBLIC:
+            page.context.clear_cookies()
+        page.goto(path)
+        page.evaluate(AXE.read_text())
+        result = page.evaluate("rules => axe.run(document, {runOnly: rules})", RULES)
+        if result["violations"]:
+            found[path] = [(v["id"], v["nodes"][0]["html"][:200]) for v in result["violations"]]
+    assert found == {}
+
+
+def test_a_tour_breaks_no_policy_loads_nothing_foreign_and_logs_no_error(
+    open_page: Open, house: House, address: str
+) -> None:
+    page = open_page("/requests")
+    said: list[str] = []
+    asked: list[str] = []
+    page.on("console", lambda m: said.append(m.text) if m.type in ("error", "warning") else None)
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.on("request", lambda request: asked.append(request.url))
+    for path in paths(house)[:-1]:
+        page.goto(path)
+        page.wait_for_load_state("networkidle")
+    assert said == []
+    assert [url for url in asked if not url.startswith((address, "data:"))] == []
+
+
+@pytest.mark.parametrize("width", [1280, 390, 320])
+def test_no_page_scrolls_sideways(open_page: Open, house: House, width: int) -> None:
+    page = open_page("/requests", width=width)
+    wide = {}
+    for path in paths(house):
+        page.goto(path)
+        if over := page.evaluate("document.documentElement.scrollWidth - innerWidth"):
+            wide[path] = over
+    assert wide == {}
+
+
+def test_a_field_saves_by_itself_and_keeps_the_caret(open_page: Open) -> None:
+    page = open_page(PREFERENCES)
+    page.locator("#max-cost").press_sequentially("0.05")
+    status = page.locator("#max-cost-after[role=status]")
+    expect(status).to_contain_text("Saved")
+    assert page.evaluate("document.activeElement.id") == "max-cost"
+    expect(page.locator("#last-change")).to_contain_text("jana")
+    page.reload()
+    expect(page.locator("#max-cost")).to_have_value("0.05")
+
+
+def test_undo_takes_a_save_back(open_page: Open) -> None:
+    page = open_page(PREFERENCES)
+    page.get_by_label("Quality").check(force=True)
+    page.locator("#priority-after").get_by_role("button", name="Undo").click()
+    expect(page.get_by_label("Balanced")).to_be_checked()
+    page.reload()
+    expect(page.get_by_label("Balanced")).to_be_checked()
+
+
+def test_an_invalid_value_is_explained_and_not_stored(open_page: Open) -> None:
+    page = open_page(PREFERENCES)
+    field = page.locator("#max-latency")
+    field.fill("20")
+    expect(field).to_have_attribute("aria-invalid", "true")
+    expect(field).to_have_attribute("aria-describedby", "max-latency-after")
+    expect(page.locator("#max-latency-after")).to_contain_text("Enter 50 to 600,000 ms.")
+    field.fill("200")
+    expect(page.locator("#max-latency-after")).to_contain_text("Saved")
+    expect(field).not_to_have_attribute("aria-invalid", "true")
+    field.fill("19")
+    expect(field).to_have_attribute("aria-invalid", "true")
+    page.reload()
+    expect(field).to_have_value("200")
+
+
+def test_offline_says_so_and_puts_the_value_back(open_page: Open) -> None:
+    page = open_page(PREFERENCES)
+    page.locator("#max-cost").fill("0.05")
+    expect(page.locator("#max-cost-after")).to_contain_text("Saved")
+    page.context.set_offline(True)
+    page.locator("#max-cost").fill("0.07")
+    expect(page.locator("#toasts")).to_contain_text("You seem to be offline")
+    expect(page.locator("#max-cost")).to_have_value("0.05")
+    expect(page.locator("h1")).to_be_visible()
+
+
+def test_a_server_error_says_so_and_puts_the_choice_back(open_page: Open) -> None:
+    page = open_page(PREFERENCES)
+    page.route("**/organization/priority", lambda route: route.fulfill(status=500, body="broken"))
+    page.get_by_label("Speed").check(force=True)
+    expect(page.locator("#toasts")).to_contain_text("That did not work (500)")
+    expect(page.get_by_label("Balanced")).to_be_checked()
+
+
+def test_two_people_on_one_field_get_to_choose(open_page: Open, house: House) -> None:
+    mine, theirs = open_page(PREFERENCES), open_page(PREFERENCES, user=house.admin)
+    theirs.locator("#max-cost").fill("0.10")
+    expect(theirs.locator("#max-cost-after")).to_contain_text("Saved")
+    mine.locator("#max-cost").fill("0.05")
+    told = mine.locator("#max-cost-after")
+    expect(told).to_contain_text(re.compile(r"ravi-\S+ changed this to \$0\.10"))
+    told.get_by_role("button", name="Use $0.10").click()
+    expect(mine.locator("#max-cost")).to_have_value("0.1")
+    theirs.locator("#max-cost").fill("0.20")
+    expect(theirs.locator("#max-cost-after")).to_contain_text("Saved")
+    mine.locator("#max-cost").fill("0.05")
+    told.get_by_role("button", name="Keep yours").click()
+    expect(told).to_contain_text("Saved")
+    theirs.reload()
+    expect(theirs.locator("#max-cost")).to_have_value("0.05")
+
+
+def test_providers_are_moved_and_removed_by_keyboard(open_page: Open) -> None:
+    page = open_page(PREFERENCES)
+    page.locator("#add-preferred").select_option("groq")
+    expect(page.get_by_role("button", name="Remove Groq from preferred")).to_be_visible()
+    page.locator("#add-blocked").select_option("groq")
+    expect(page.locator("#f-providers")).to_contain_text("Groq moved from preferred to blocked.")
+    remove = page.get_by_role("button", name="Remove Groq from blocked")
+    remove.focus()
+    page.keyboard.press("Enter")
+    expect(remove).to_have_count(0)
+    expect(page.locator("#f-providers")).to_be_focused()
+
+
+def test_the_scope_changes_without_a_new_document_and_back_works(open_page: Open) -> None:
+    page = open_page(PREFERENCES)
+    page.evaluate("window.same = true")
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.get_by_role("link", name="My preferences").click()
+    expect(page.get_by_label("As the organization")).to_be_checked()
+    assert page.evaluate("window.same") is True
+    assert len([url for url in asked if "/static/" not in url]) == 1
+    expect(page).to_have_url(re.compile(r"scope=mine$"))
+    page.go_back()
+    expect(page.get_by_label("As the organization")).to_have_count(0)
+    expect(page.locator("h1")).to_have_count(1)
+    page.locator("#max-cost").fill("0.05")
+    expect(page.locator("#max-cost-after")).to_contain_text("Saved")
+
+
+def test_filters_address_and_rows_agree_after_back(open_page: Open) -> None:
+    page = open_page("/requests")
+    page.locator("#filter-status").focus()
+    page.locator("#filter-status").select_option("failed")
+    expect(page).to_have_url(re.compile(r"/requests\?status=failed$"))
+    expect(page.locator("#filter-status")).to_be_focused()
+    page.locator("#filter-provider").select_option("sandbox")
+    expect(page.get_by_text("No request matches")).to_be_visible()
+    page.go_back()
+    expect(page.locator("#filter-status")).to_have_value("failed")
+    expect(page.locator("#filter-provider")).to_have_value("")
+    expect(page.locator("tbody tr")).to_have_count(30)
+    page.go_back()
+    expect(page.locator("#filter-status")).to_have_value("")
+    expect(page.locator("tbody tr")).to_have_count(50)
+    # htmx keeps the last address there; a copy of a page would stay behind on a shared computer.
+    assert "<" not in page.evaluate("JSON.stringify([localStorage, sessionStorage])")
+
+
+def test_the_last_of_fast_filter_changes_wins(open_page: Open) -> None:
+    page = open_page("/requests")
+
+    def _late(route: Route) -> None:
+        page.wait_for_timeout(600)
+        route.continue_()
+
+    page.route("**/requests?status=failed", _late)
+    page.locator("#filter-status").select_option("failed")
+    page.locator("#filter-status").select_option("fallback")
+    expect(page.locator("tbody tr")).to_have_count(30)
+    page.wait_for_timeout(900)
+    expect(page).to_have_url(re.compile(r"status=fallback$"))
+    expect(page.locator("tbody .badge").first).to_contain_text(re.compile("fallback|failed"))
+
+
+def test_older_and_newer_walk_the_list_and_a_row_opens(open_page: Open, house: House) -> None:
+    page = open_page("/requests")
+    page.get_by_role("link", name="Older →").click()
+    expect(page.locator("tbody tr")).to_have_count(10)
+    page.get_by_role("link", name="← Newe").click()
+    expect(page.locator("tbody tr")).to_have_count(50)
+    # Anywhere in the row: the link covers it.
+    page.locator("tbody tr").first.locator("td").last.click(force=True)
+    expect(page).to_have_url(re.compile(f"/requests/{house.calls[0]}$"))
+    expect(page.locator("h1")).to_contain_text(house.calls[0])
+
+
+def test_refresh_brings_what_came_since(open_page: Open, house: House) -> None:
+    page = open_page("/requests")
+    (new,) = add_calls(house.organization.id, 1)
+    page.get_by_role("link", name="Refresh").click()
+    expect(page.locator(f'a[href="/requests/{new}"]')).to_be_visible()
+
+
+def test_copy_as_curl_fills_the_clipboard(open_page: Open, house: House) -> None:
+    page = open_page(
+        f"/requests/{house.calls[0]}", permissions=["clipboard-read", "clipboard-write"]
+    )
+    page.get_by_role("button", name="Copy as curl").click()
+    expect(page.locator("#toasts")).to_contain_text("Copied.")
+    assert page.evaluate("navigator.clipboard.readText()").startswith("curl http")
+
+
+def test_the_theme_stays_and_does_not_flash(open_page: Open) -> None:
+    page = open_page(PREFERENCES, color_scheme="light")
+    background = "getComputedStyle(document.body).backgroundColor"
+    light = page.evaluate(background)
+    page.get_by_role("button", name="Dark", exact=True).click()
+    expect(page.locator("html")).to_have_attribute("data-theme", "dark")
+    dark = page.evaluate(background)
+    assert dark != light
+    page.goto("/requests", wait_until="domcontentloaded")
+    assert page.evaluate(background) == dark
+
+
+def test_the_drawer_opens_closes_and_gives_the_focus_back(open_page: Open) -> None:
+    page = open_page("/requests", width=390)
+    menu = page.get_by_role("navigation", name="Main")
+    expect(menu).to_be_hidden()
+    page.get_by_role("button", name="Open menu").click()
+    expect(menu.get_by_role("link", name="Enterprise Router")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(menu).to_be_hidden()
+    expect(page.get_by_role("button", name="Open menu")).to_be_focused()
+
+
+def test_the_skip_link_comes_first_and_works(open_page: Open) -> None:
+    page = open_page("/requests")
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="Skip to content")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page).to_have_url(re.compile("#main$"))
+
+
+def test_without_javascript_saving_and_filters_work(open_page: Open) -> None:
+    page = open_page(PREFERENCES, java_script_enabled=False)
+    page.locator("#max-cost").fill("0.05")
+    page.locator("#f-max-cost").get_by_role("button", name="Save").click()
+    expect(page.locator(".banner")).to_contain_text("Saved")
+    expect(page.locator("#max-cost")).to_have_value("0.05")
+    page.goto("/requests")
+    page.locator("#filter-status").select_option("failed")
+    page.get_by_role("button", name="Apply").click()
+    expect(page.locator("tbody tr")).to_have_count(30)
+
+
+def test_signing_in_out_and_back_to_where_one_was(open_page: Open, house: House) -> None:
+    page = open_page("/requests?status=failed")
+    page.locator(".account").click()
+    page.get_by_role("button", name="Sign out").click()
+    expect(page.locator("h1")).to_have_text("Sign in")
+    page.goto("/requests?status=failed")
+    expect(page).to_have_url(re.compile(r"/accounts/login/\?next="))
+    page.locator("#id_login").fill("nobody@example.com")
+    page.locator("#id_password").fill("wrong-password")
+    page.locator("form").get_by_role("button", name="Sign in").click()
+    expect(page.get_by_role("alert")).to_be_visible()
