@@ -45,7 +45,6 @@ class Streaming:
     response: Response
     decoder: Stream
     held: bytes
-    began_ns: int
     failure: Failure | None = None
 
 
@@ -62,13 +61,9 @@ class Attempter:
         """What one deployment made of the call; ``record`` gets the attempt and its figures."""
         began_ns = time.monotonic_ns()
         record.answered_by = candidate
-        try:
-            outcome = await self._send(candidate, request, record, began_ns)
-        finally:
-            took_ns = time.monotonic_ns() - began_ns
-            record.waited_ns += took_ns
+        outcome = await self._send(candidate, request, record)
         deployment = candidate.deployment
-        took_ms = took_ns // 1_000_000
+        took_ms = (time.monotonic_ns() - began_ns) // 1_000_000
         told = {"provider": deployment.provider, "model": deployment.model, "ms": took_ms}
         record.attempts.append(told)
         if isinstance(outcome, Failure):
@@ -93,7 +88,7 @@ class Attempter:
         return outcome
 
     async def _send(
-        self, candidate: Candidate, request: Request, record: Record, began_ns: int
+        self, candidate: Candidate, request: Request, record: Record
     ) -> Answered | Streaming | Failure:
         deployment = candidate.deployment
         assert deployment.target is not None
@@ -104,6 +99,7 @@ class Attempter:
             max_output_tokens=deployment.max_output_tokens,
         )
         response: Response | None = None
+        asked_ns = time.monotonic_ns()
         try:
             response = await self._upstream.send(
                 deployment.target,
@@ -116,11 +112,12 @@ class Attempter:
             if response.status != 200:
                 return await _refused(wire, response)
             if request.stream:
-                return await self._open_stream(wire, response, candidate, request, record, began_ns)
+                return await self._open_stream(wire, response, candidate, request, record)
             raw = await response.read(ANSWER_BYTES_MAX)
         except UpstreamError as why:
             return _broken(why)
         finally:
+            record.waited_ns += time.monotonic_ns() - asked_ns
             if response is not None and not request.stream and not response.complete:
                 response.abort()
         answer = wire.decode_answer(
@@ -138,7 +135,6 @@ class Attempter:
         candidate: Candidate,
         request: Request,
         record: Record,
-        began_ns: int,
     ) -> Streaming | Failure:
         kind = response.headers.get(b"content-type", b"")
         if kind.startswith(b"application/json"):
@@ -165,7 +161,7 @@ class Attempter:
             if not (decoder.has_content or decoder.done):
                 return _in_band(_EMPTY_STREAM)
             opened = True
-            return Streaming(response, decoder, held, began_ns)
+            return Streaming(response, decoder, held)
         finally:
             if not opened:
                 response.abort()

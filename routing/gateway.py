@@ -14,11 +14,10 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncGenerator, Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import orjson
 
-from catalog import tokens
 from lib.errors import RouterError
 from lib.hashing import digest, looks_like_key
 from lib.ids import uuid7_text
@@ -27,6 +26,7 @@ from preferences.core import tighten
 from routing import listing
 from routing.attempt import Answered, Attempter, Streaming
 from routing.core import Failure, attempts, decide
+from routing.facts import call_of, counted, prompt_estimate
 from routing.incoming import (
     Incoming,
     Reply,
@@ -38,19 +38,15 @@ from routing.incoming import (
 )
 from routing.journal import Journal, JournalFull
 from routing.live import Admission, Live
-from routing.model import Call, Decision, Refusal
+from routing.model import Decision, Refusal
 from routing.record import CLIENT_LEFT, Record
 from routing.snapshot import DatabaseDown, Key, Snapshot, SnapshotStore
-from routing.wire import WIRES
 from routing.wire.base import Request
-from routing.wire.request import ChatRequest, parse_chat, parse_embeddings
+from routing.wire.request import parse_chat, parse_embeddings
 
 log = logging.getLogger(__name__)
 
 RELOADS_MAX = 3
-COUNT_IN_THREAD_BYTES = 50_000
-BYTES_PER_TOKEN = 4
-PROMPT_OVERHEAD_TOKENS = 8
 
 _PARSE: dict[str, Callable[[bytes], Request]] = {
     "chat": parse_chat,
@@ -164,7 +160,7 @@ class Gateway:
         request = _PARSE[record.operation](incoming.body)
         record.model_requested = request.model
         record.stream = request.stream
-        record.prompt_estimate = request.prompt_bytes // BYTES_PER_TOKEN + PROMPT_OVERHEAD_TOKENS
+        record.prompt_estimate = prompt_estimate(request)
         decision = await self._decide(incoming, caller, request, record)
         record.decision = decision
         if isinstance(decision, Refusal):
@@ -220,7 +216,7 @@ class Gateway:
         found = snapshot.candidates(request.model, record.operation)
         candidates = found.deployments
         wanted = caller.key.wanted if wishes is None else tighten(caller.key.wanted, wishes)
-        call = _call_of(request, record.operation, found.foreign_wires)
+        call = call_of(request, record.operation, found.foreign_wires)
         for _ in range(2):
             decision = decide(
                 call,
@@ -232,7 +228,7 @@ class Gateway:
             )
             if not decision.wants_count:
                 break
-            call = await _counted(call, request)
+            call = await counted(call, request)
         return decision
 
     async def list_models(self, incoming: Incoming) -> Reply:
@@ -263,6 +259,7 @@ class Gateway:
         self._journal_admission(record, candidate)
         while True:
             if wait_s:
+                record.waited_ns += int(wait_s * 1e9)
                 await asyncio.sleep(wait_s)
             outcome = await self._attempter.attempt(candidate, request, record, snapshot.live_key)
             if not isinstance(outcome, Failure):
@@ -349,69 +346,6 @@ class Gateway:
             # Also when the client left or the task was cancelled: nothing here waits.
             self._attempter.end(streaming, record)
             self._write_down(record, began_ns, status=status, error_code=code)
-
-
-def _call_of(request: Request, operation: str, foreign_wires: tuple[str, ...]) -> Call:
-    unsupported = {}
-    for wire in foreign_wires:
-        if fields := WIRES[wire].unsupported(request):
-            unsupported[wire] = fields
-    bound = _token_bound(request)
-    return Call(
-        operation=operation,
-        model=request.model,
-        stream=request.stream,
-        needs=request.needs,
-        prompt_estimate=min(
-            bound, request.prompt_bytes // BYTES_PER_TOKEN + PROMPT_OVERHEAD_TOKENS
-        ),
-        input_tokens=bound,
-        counted=False,
-        max_output_tokens=request.max_output_tokens,
-        n=request.n,
-        text_only=not isinstance(request, ChatRequest)
-        or not (request.images or request.audios or request.files),
-        unsupported=unsupported,
-    )
-
-
-def _token_bound(request: Request) -> int:
-    """More tokens than these the input cannot have; nothing is counted for it."""
-    if isinstance(request, ChatRequest):
-        bound = tokens.bound(
-            request.prompt_bytes,
-            request.messages_count,
-            images=request.images,
-            model=request.model,
-            tools="tools" in request.needs,
-        )
-        return bound + _heard_bytes(request)
-    return request.prompt_bytes if request.input_tokens is None else request.input_tokens
-
-
-def _heard_bytes(request: ChatRequest) -> int:
-    # Sound and files become fewer tokens than their encoding has bytes.
-    return request.media_bytes if request.audios or request.files else 0
-
-
-async def _counted(call: Call, request: Request) -> Call:
-    """The call with its input tokens counted; a long prompt is counted in a thread."""
-    if not isinstance(request, ChatRequest) and request.input_tokens is not None:
-        return replace(call, counted=True)
-    if request.prompt_bytes > COUNT_IN_THREAD_BYTES:
-        count = await asyncio.to_thread(_count, request)
-    else:
-        count = _count(request)
-    return replace(call, input_tokens=count, prompt_estimate=count, counted=True)
-
-
-def _count(request: Request) -> int:
-    if not isinstance(request, ChatRequest):
-        return tokens.count(request.texts(), request.model, messages=0)
-    counted = tokens.count(
-        request.texts(), request.model, messages=request.messages_count, images=request.images
-    )
-    return counted + _heard_bytes(request)
 
 
 def _bug(record: Record) -> RouterError:
