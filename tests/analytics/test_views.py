@@ -90,7 +90,7 @@ def test_pages_of_fifty_walk_through_all_and_back(
 ) -> None:
     start = now_ms()
     # Two calls share each millisecond, so the place between pages falls between equal times.
-    ids = write(*(row(cast.acme.id, start - i // 2, chance=10_000 - i) for i in range(120)))
+    ids = write(*(row(cast.acme.id, start - (i + 1) // 2, chance=10_000 - i) for i in range(120)))
     expected = sorted(ids, reverse=True)
     seen: list[str] = []
     url = "/requests"
