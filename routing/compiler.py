@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import defaultdict
 from collections.abc import Mapping
@@ -32,6 +33,8 @@ from tenancy import selectors as tenancy
 from tenancy.core import live_key
 from tenancy.models import ApiKey
 from tenancy.scope import tenant_scope
+
+log = logging.getLogger(__name__)
 
 CHANGED_WITHIN = timedelta(minutes=1)
 REVOKED_KEPT = timedelta(days=30)
@@ -104,16 +107,20 @@ def compile_snapshot(organization_id: UUID) -> Snapshot | None:
 
 
 class _Access:
-    """How to reach one provider: its address and, where there is one, its secret."""
+    """How to reach one provider: its address and, where there is one, its secret.
+
+    A provider whose address or secret cannot be used any more has no target; the rest of the
+    organization goes on.
+    """
 
     def __init__(self, provider: Provider) -> None:
         self.provider = provider
-        self.origin = parse_base_url(provider.base_url, allowed=settings.PRIVATE_NETWORKS)
         self.secret: str | None = "" if provider.is_local and not provider.is_sandbox else None
         for credential in provider.credentials.all()[:1]:
             try:
                 self.secret = open_secret(credential, provider)
-            except SecretError:
+            except (SecretError, ValueError) as why:
+                log.warning("provider %s: its credential cannot be used: %s", provider.id, why)
                 self.secret = None
 
     def target(self, operation: str) -> Target | None:
@@ -122,15 +129,20 @@ class _Access:
         path = wire.path(operation)
         if self.secret is None or path is None:
             return None
-        headers = wire.headers(self.secret, self.provider.auth)
-        return Target(
-            scheme=self.origin.scheme,
-            host=self.origin.host,
-            port=self.origin.port,
-            path=self.origin.path.rstrip("/") + path,
-            headers=((b"content-type", b"application/json"), *headers),
-            allowed_networks=settings.PRIVATE_NETWORKS,
-        )
+        try:
+            origin = parse_base_url(self.provider.base_url, allowed=settings.PRIVATE_NETWORKS)
+            headers = wire.headers(self.secret, self.provider.auth)
+            return Target(
+                scheme=origin.scheme,
+                host=origin.host,
+                port=origin.port,
+                path=origin.path.rstrip("/") + path,
+                headers=((b"content-type", b"application/json"), *headers),
+                allowed_networks=settings.PRIVATE_NETWORKS,
+            )
+        except ValueError as why:
+            log.warning("provider %s cannot be called: %s", self.provider.id, why)
+            return None
 
 
 def _deployment(row: DeploymentRow, access: _Access, now: datetime) -> Deployment:
