@@ -338,7 +338,8 @@ def _broken(why: UpstreamError) -> Failure:
     """A connection that failed, as a failure; the message names no address."""
     if why.kind == "timeout":
         when = _TIMEOUTS.get(why.phase, "")
-        return Failure(504, "upstream_timeout", f"The provider took too long {when}".strip() + ".")
+        message = f"The provider took too long {when}".strip() + "."
+        return Failure(504, "upstream_timeout", message, may_pass=not why.sent)
     code = {
         "connect": "upstream_unreachable",
         "dns": "upstream_unreachable",

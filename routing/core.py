@@ -213,7 +213,8 @@ class Failure:
     """What came of an attempt that did not answer.
 
     ``scope`` says whose fault: ``call`` (the client's, no other deployment would do better),
-    ``deployment`` (try another), ``credential`` (try another, never this one again).
+    ``deployment`` (try another), ``credential`` (try another, never this one again). After a
+    timeout the provider may still be at work, so it does not ``may_pass``: only others are tried.
     """
 
     status: int
@@ -224,6 +225,7 @@ class Failure:
     param: str | None = None
     retry_after_s: float | None = None
     started: bool = False
+    may_pass: bool = True
 
 
 RETRYABLE = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 520, 522, 524, 529})
@@ -234,24 +236,36 @@ def attempts(
 ) -> Generator[tuple[Candidate, float], Failure, None]:
     """Yields the deployment to try next and the seconds to wait before; is sent its failure.
 
-    Ends when nothing is left to try: at most three attempts, one retry of a deployment, and none
-    once content has started or when the fault is the client's. ``jitter`` is chance in [0, 1).
+    Ends when nothing is left to try: at most three attempts, one retry of a deployment, none once
+    content has started or when the fault is the client's, and none with a credential that a
+    provider refused. ``jitter`` is chance in [0, 1).
     """
     made = 0
     failed: list[tuple[Candidate, Failure]] = []
-    for candidate in decision.ranked[:ATTEMPTS_MAX]:
+    refused: set[str] = set()
+    for candidate in decision.ranked:
+        if candidate.deployment.provider in refused:
+            continue
         failure = yield candidate, 0.0
         made += 1
         if failure.started or failure.scope == "call":
             return
+        if failure.scope == "credential":
+            refused.add(candidate.deployment.provider)
         failed.append((candidate, failure))
-    again = [(c, f) for c, f in failed if f.scope == "deployment" and f.status in RETRYABLE]
+        if made == ATTEMPTS_MAX:
+            return
+    again = [(c, f) for c, f in failed if f.may_pass and f.status in RETRYABLE]
     for candidate, failure in sorted(again, key=lambda pair: pair[1].retry_after_s or 0.0):
+        if candidate.deployment.provider in refused:
+            continue
         wait = failure.retry_after_s
-        if made >= ATTEMPTS_MAX or (wait is not None and wait > RETRY_AFTER_MAX_S):
+        if wait is not None and wait > RETRY_AFTER_MAX_S:
             return
         low, high = BACKOFF_S
         failure = yield candidate, (low + (high - low) * jitter if wait is None else wait)
         made += 1
-        if failure.started or failure.scope == "call":
+        if failure.started or failure.scope == "call" or made == ATTEMPTS_MAX:
             return
+        if failure.scope == "credential":
+            refused.add(candidate.deployment.provider)
