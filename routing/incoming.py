@@ -59,7 +59,8 @@ def read_headers(headers: list[tuple[bytes, bytes]]) -> Wanted:
         elif name == b"x-api-key" or name == b"api-key":
             wanted.secret = wanted.secret or value.strip()
         elif name == b"x-forwarded-for":
-            wanted.forwarded = value
+            # A proxy may add a line of its own; the lines are one list.
+            wanted.forwarded = wanted.forwarded + b"," + value if wanted.forwarded else value
         elif name.startswith(b"x-router-"):
             wanted.router[name] = value
     return wanted
@@ -87,11 +88,12 @@ def preferences_of(router: dict[bytes, bytes]) -> tuple[Preferences, dict[str, s
             metadata = _metadata(raw)
         else:
             known = "priority, max-cost, max-latency-ms, providers, metadata"
+            header = name.decode("latin-1")[:80]
             raise RouterError(
                 400,
                 "unknown_header",
-                f"{name.decode()} is not a header of the router. There are x-router-: {known}.",
-                param=name.decode(),
+                f"{header} is not a header of the router. There are x-router-: {known}.",
+                param=header,
             )
     wishes = Preferences(
         priority=priority, max_cost_nano=cost, max_latency_ms=latency, allowed_providers=allowed
