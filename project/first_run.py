@@ -1,0 +1,63 @@
+"""The first run: an organization, its owner and a key, shown once and kept nowhere in clear."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import subprocess
+import sys
+
+from project.folder import StartRefused
+from project.processes import House, environment
+
+ORGANIZATION = "My organization"
+EMAIL = "owner@example.com"
+
+
+def provision(house: House) -> str:
+    """Create the first organization with the sandbox provider; gives the text to show once.
+
+    Provider keys in the environment (OPENAI_API_KEY and others) are taken in with it.
+    """
+    password = secrets.token_urlsafe(12)
+    command = [sys.executable, "manage.py", "provision", "--organization", ORGANIZATION]
+    command += ["--email", EMAIL, "--password", password, "--scopes", "gateway,admin", "--json"]
+    if house.sandbox_port:
+        command.append("--sandbox")
+    done = subprocess.run(  # noqa: S603 - our own command
+        command,
+        cwd=house.root,
+        env=environment(house),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        start_new_session=True,  # a Ctrl-C meanwhile must not leave half of it
+    )
+    if done.returncode != 0:
+        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+        raise StartRefused(f"The first organization could not be created: {last}")
+    return welcome(house.public_url, password=password, key=_key(done.stdout))
+
+
+def welcome(public_url: str, *, password: str, key: str) -> str:
+    """Address, sign-in, and a call that works as pasted."""
+    return f"""
+  Dashboard   {public_url}/enterprise-router/
+  Sign-in     {EMAIL}
+  Password    {password}
+  API key     {key}
+
+  These are shown once; change the password after signing in. A first call:
+
+curl {public_url}/v1/chat/completions \\
+  -H "Authorization: Bearer {key}" \\
+  -H "Content-Type: application/json" \\
+  -d '{{"model": "auto", "messages": [{{"role": "user", "content": "Say hello."}}]}}'
+"""
+
+
+def _key(printed: str) -> str:
+    """The API key from what `manage.py provision --json` printed last."""
+    found = json.loads(printed.strip().splitlines()[-1])
+    return str(found["api_key"])
