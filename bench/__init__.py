@@ -1,0 +1,1 @@
+"""The product's own benchmark; see README.md."""
