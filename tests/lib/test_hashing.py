@@ -103,3 +103,8 @@ def _number(text: str) -> int:
     for char in text:
         value = value * 62 + ALPHABET.index(char)
     return value
+
+
+@pytest.mark.parametrize("pepper", [b"", b"pepper", b"p" * 64, b"p" * 65])
+def test_the_digest_is_hmac_sha256(pepper: bytes) -> None:
+    assert digest(pepper, b"a key") == hmac.digest(pepper, b"a key", "sha256")
