@@ -102,7 +102,8 @@ def digest(pepper: bytes, key: bytes) -> bytes:
     inner.update(key)
     outer = wrapped.copy()
     outer.update(inner.digest())
-    return outer.digest()
+    hashed: bytes = outer.digest()
+    return hashed
 
 
 @cache
