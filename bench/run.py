@@ -44,7 +44,7 @@ def main() -> int:
     """Measure; 0 when the counts agree, 1 when they do not."""
     options = _options()
     system.pin_self(system.OTHERS_CORE)
-    os.nice(options.nice)
+    system.give_priority(options.nice)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     folder = Path(tempfile.mkdtemp(prefix="bench-gateway-"))
     folder.chmod(0o711)

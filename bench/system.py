@@ -23,6 +23,14 @@ def pin_self(core: int) -> None:
     os.sched_setaffinity(0, {core})
 
 
+def give_priority(nice: int) -> None:
+    """Set the priority of this process and of what it starts, against other sessions too."""
+    os.nice(nice)
+    # With autogroups, niceness counts only within a session, so the session needs it as well.
+    with suppress(OSError):
+        Path("/proc/self/autogroup").write_text(str(nice))
+
+
 def spawn(
     argv: Sequence[str],
     *,
