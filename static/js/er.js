@@ -74,6 +74,13 @@
     }
   });
 
+  // "Saved" is said of what is in the field, so it goes as soon as that changes.
+  document.addEventListener('input', (event) => {
+    const form = event.target.closest('form.control');
+    const said = form && form.querySelector('.message:not(.conflict)');
+    if (said) said.remove();
+  });
+
   // A hidden tab asks for nothing. (A filter on the trigger would need eval.)
   const polls = (element) => element.dataset.poll !== undefined;
   document.addEventListener('htmx:beforeRequest', (event) => {
