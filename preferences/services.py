@@ -11,7 +11,7 @@ from django.db import transaction
 
 from catalog.selectors import provider_slugs
 from lib.errors import RouterError
-from lib.money import usd_from_nano
+from lib.money import dollars
 from preferences.core import Priority
 from preferences.models import KeyPreferences, UserRouterPreferences, Wishes
 from preferences.selectors import of_user
@@ -93,14 +93,14 @@ def as_dict(row: Wishes) -> dict[str, Any]:
     cost = row.max_cost_per_request_nano
     told: dict[str, Any] = {
         "default_priority": row.default_priority,
-        "max_cost_per_request": None if cost is None else str(usd_from_nano(cost)),
+        "max_cost_per_request": None if cost is None else dollars(cost),
         "max_latency_ms": row.max_latency_ms,
         "preferred_providers": list(row.preferred_providers),
         "blocked_providers": list(row.blocked_providers),
     }
     if isinstance(row, UserRouterPreferences):
         threshold = row.cost_alert_threshold_nano
-        told["cost_alert_threshold"] = None if threshold is None else str(usd_from_nano(threshold))
+        told["cost_alert_threshold"] = None if threshold is None else dollars(threshold)
     return told
 
 
