@@ -166,8 +166,19 @@ def _monday(at: datetime) -> datetime:
 
 
 def _json(value: Any) -> str:
-    # Postgres keeps no NUL inside jsonb.
-    return orjson.dumps(value).decode().replace("\\u0000", "")
+    text = orjson.dumps(value).decode()
+    # Postgres keeps no NUL inside jsonb. A text of a backslash and "u0000" holds none.
+    return orjson.dumps(_without_nul(value)).decode() if "\\u0000" in text else text
+
+
+def _without_nul(value: Any) -> Any:
+    if isinstance(value, str):
+        return _text(value)
+    if isinstance(value, Mapping):
+        return {_text(name): _without_nul(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_nul(inner) for inner in value]
+    return value
 
 
 def _tuple(row: Mapping[str, Any]) -> tuple[Any, ...]:

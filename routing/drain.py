@@ -25,7 +25,16 @@ import orjson
 import psycopg
 
 from analytics.ledger import Ledger
-from routing.journal import HEADER, LOCK_NAME, SUFFIX, Damaged, Read, is_live, read_records
+from routing.journal import (
+    HEADER,
+    LOCK_NAME,
+    RECORD_BYTES_MAX,
+    SUFFIX,
+    Damaged,
+    Read,
+    is_live,
+    read_records,
+)
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +43,8 @@ ROWS_MAX = 2_000
 IDLE_S = 0.1
 RETRY_S = 1.0
 INTERRUPTED = "interrupted"
+# Data, integrity and size: what Postgres says when a row is wrong, and not the server.
+_ROWS_FAULT = ("22", "23", "54")
 
 
 class DrainerRuns(Exception):
@@ -79,6 +90,7 @@ class Drainer:
             raise DrainerRuns(f"Another drainer works on {root}.") from None
         self.written = 0
         self.gaps = 0
+        self.damages = 0
         self.stopping = False
 
     def run(self) -> None:
@@ -124,31 +136,60 @@ class Drainer:
         while len(entries) < ROWS_MAX:
             path = _segment(writer, writer.segment)
             # Asked before reading, for the same reason.
-            rolled = _segment(writer, writer.segment + 1).exists()
+            later = _later_segment(writer)
             try:
                 data = _tail(path, writer.offset)
             except FileNotFoundError:
-                later = _first_segment(writer.directory)
-                if later is None or later <= writer.segment:
-                    break
-                writer.segment, writer.offset = later, 0
-                continue
-            for record in _whole_records(writer, data, path):
+                data = b""
+            is_whole = (later is not None or not live) and len(data) < READ_BYTES_MAX
+            for record in self._whole_records(writer, data, path, is_whole=is_whole):
                 records += 1
                 self._take(writer, record, entries)
             if len(data) == READ_BYTES_MAX:
                 continue
-            if not rolled:
+            if later is None:
                 break
-            writer.segment, writer.offset = writer.segment + 1, 0
+            writer.segment, writer.offset = later, 0
         if not live and len(entries) < ROWS_MAX:
             writer.ended = True
             entries += [_interrupted(writer, admitted) for _, admitted in writer.admitted.values()]
             writer.admitted.clear()
         return records
 
+    def _whole_records(
+        self, writer: Writer, data: bytes, path: Path, *, is_whole: bool
+    ) -> list[Read]:
+        """The records in ``data``, past damaged bytes too; moves the writer's offset behind them.
+
+        ``is_whole``: nothing will follow, so a record that is cut off is damage.
+        """
+        found: list[Read] = []
+        at = 0
+        while True:
+            try:
+                for record in read_records(data, at):
+                    found.append(record)
+                    at = record.end
+                if at == len(data) or not is_whole:
+                    break
+                broken = at
+            except Damaged as damage:
+                broken = damage.offset
+            self.damages += 1
+            log.error("%s: damaged at byte %d", path, writer.offset + broken)
+            at = _next_record(data, broken + 1)
+            if at < 0:
+                at = len(data)
+                if at == READ_BYTES_MAX:
+                    # A record may begin here and end in the next piece.
+                    at = max(broken + 1, at - RECORD_BYTES_MAX - HEADER.size)
+                break
+        writer.offset += at
+        return found
+
     def _take(self, writer: Writer, record: Read, entries: list[Entry]) -> None:
-        if writer.seq and record.seq != writer.seq + 1:
+        knows_last = writer.seq or writer.segment == 0
+        if knows_last and record.seq != writer.seq + 1:
             self.gaps += 1
             log.error(
                 "journal %s: records %d to %d are missing",
@@ -157,11 +198,17 @@ class Drainer:
                 record.seq - 1,
             )
         writer.seq = record.seq
-        row = orjson.loads(record.payload)
-        if row["k"] == "a":
-            writer.admitted[row["id"]] = (writer.segment, row)
+        try:
+            row = orjson.loads(record.payload)
+            kind, id = row["k"], row["id"]
+        except (ValueError, KeyError, TypeError):
+            # The ledger refuses what has no columns, and so it is set aside.
+            entries.append(Entry({}, record.payload, writer.directory.name))
+            return
+        if kind == "a":
+            writer.admitted[id] = (writer.segment, row)
         else:
-            writer.admitted.pop(row["id"], None)
+            writer.admitted.pop(id, None)
             entries.append(Entry(row, record.payload, writer.directory.name))
 
     def _write(self, entries: Sequence[Entry]) -> bool:
@@ -169,7 +216,7 @@ class Drainer:
         while True:
             try:
                 self._write_or_halve(entries)
-            except psycopg.OperationalError as why:
+            except psycopg.Error as why:
                 log.warning("The ledger cannot be written: %s", str(why).strip().splitlines()[:1])
                 self._ledger.close()
                 if self.stopping:
@@ -182,9 +229,9 @@ class Drainer:
     def _write_or_halve(self, entries: Sequence[Entry]) -> None:
         try:
             self.written += self._ledger.write([entry.row for entry in entries])
-        except psycopg.OperationalError:
-            raise
-        except (psycopg.Error, KeyError, ValueError, TypeError) as why:
+        except _REFUSED as why:
+            if not _is_rows_fault(why):
+                raise
             if len(entries) == 1:
                 log.error("A journal record is refused: %s", type(why).__name__)  # noqa: TRY400
                 self._ledger.quarantine(entries[0].writer, entries[0].record, repr(why))
@@ -200,7 +247,8 @@ class Drainer:
             self._writers.pop(writer.directory.name, None)
             return
         needed = min((s for s, _ in writer.admitted.values()), default=writer.segment)
-        for path in writer.directory.glob(f"*{SUFFIX}"):
+        # From the first on, so that being killed in between leaves no hole.
+        for path in sorted(writer.directory.glob(f"*{SUFFIX}")):
             if int(path.stem) < min(needed, writer.segment):
                 path.unlink(missing_ok=True)
 
@@ -209,8 +257,9 @@ def _segment(writer: Writer, number: int) -> Path:
     return writer.directory / f"{number:08d}{SUFFIX}"
 
 
-def _first_segment(directory: Path) -> int | None:
-    return min((int(p.stem) for p in directory.glob(f"*{SUFFIX}")), default=None)
+def _later_segment(writer: Writer) -> int | None:
+    numbers = (int(p.stem) for p in writer.directory.glob(f"*{SUFFIX}"))
+    return min((n for n in numbers if n > writer.segment), default=None)
 
 
 def _tail(path: Path, offset: int) -> bytes:
@@ -219,29 +268,21 @@ def _tail(path: Path, offset: int) -> bytes:
         return file.read(READ_BYTES_MAX)
 
 
-def _whole_records(writer: Writer, data: bytes, path: Path) -> list[Read]:
-    """The records in ``data``, past damaged bytes too; moves the writer's offset behind them."""
-    found: list[Read] = []
-    at = 0
-    while True:
-        try:
-            for record in read_records(data, at):
-                found.append(record)
-                at = record.end
-            break
-        except Damaged as damage:
-            log.error("%s: %s", path, damage)  # noqa: TRY400
-            at = _next_record(data, damage.offset + 1)
-            if at < 0:
-                at = len(data)
-                break
-    writer.offset += at
-    return found
+_REFUSED = (psycopg.Error, LookupError, ValueError, TypeError, AttributeError, ArithmeticError)
+
+
+def _is_rows_fault(why: Exception) -> bool:
+    """Whether a row is at fault; else the database is, and what is written waits for it."""
+    if not isinstance(why, psycopg.Error):
+        return True
+    if why.sqlstate is None:
+        return not isinstance(why, psycopg.OperationalError | psycopg.InterfaceError)
+    return why.sqlstate[:2] in _ROWS_FAULT
 
 
 def _next_record(data: bytes, start: int) -> int:
     """Where the next whole record begins after damage; -1 when there is none."""
-    for at in range(start, len(data) - HEADER.size):
+    for at in range(start, len(data) - HEADER.size + 1):
         try:
             if next(read_records(data, at), None) is not None:
                 return at

@@ -42,23 +42,29 @@ class Journal:
         """Opens a new directory ``root/writer``; raises OSError when that cannot be done."""
         self.directory = root / writer
         self.directory.mkdir(parents=True, mode=0o700)
-        self._lock = os.open(self.directory / LOCK_NAME, os.O_CREAT | os.O_RDWR, 0o600)
+        # Locked before it has its name: a drainer that saw it unlocked would clear it away.
+        unnamed = self.directory / f"{LOCK_NAME}.new"
+        self._lock = os.open(unnamed, os.O_CREAT | os.O_RDWR, 0o600)
         fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         self._segment = 0
         self._size = 0
-        self._file = self._open()
+        self._file = self._open(0)
+        unnamed.rename(self.directory / LOCK_NAME)
         self._dirty: list[int] = []
         self._stop = threading.Event()
         self._writing = threading.Lock()
         self._syncer = threading.Thread(target=self._sync_loop, name="journal-sync", daemon=True)
-        self._syncer.start()
         self._needs_sync = False
+        self._failure = ""
         self.records = 0
+        self._syncer.start()
 
     def append(self, payload: bytes) -> None:
         """Writes one record; raises ``JournalFull`` when the disk does not take it."""
         if len(payload) > RECORD_BYTES_MAX:
             raise JournalFull(f"a record of {len(payload):,} bytes")
+        if self._failure:
+            raise JournalFull(self._failure)
         seq = self.records + 1
         checksum = zlib.crc32(payload, zlib.crc32(_SEQUENCE.pack(seq)))
         record = HEADER.pack(len(payload), checksum, seq) + payload
@@ -81,25 +87,30 @@ class Journal:
         stat = os.statvfs(self.directory)
         return stat.f_bavail * stat.f_frsize > RESERVE_BYTES
 
-    def _open(self) -> int:
-        self._size = 0
-        path = self.directory / f"{self._segment:08d}{SUFFIX}"
+    def _open(self, segment: int) -> int:
+        path = self.directory / f"{segment:08d}{SUFFIX}"
         return os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_APPEND, 0o600)
 
     def _roll(self) -> None:
-        self._segment += 1
-        full = self._file
+        """The next segment; where it cannot be made, the full one grows until it can."""
         try:
-            self._file = self._open()
-        except OSError as why:
-            self._segment -= 1
-            raise JournalFull(why.strerror) from None
+            opened = self._open(self._segment + 1)
+        except OSError:
+            return
+        full, self._file = self._file, opened
+        self._segment += 1
+        self._size = 0
         with self._writing:
             self._dirty.append(full)
 
     def _sync_loop(self) -> None:
         while not self._stop.wait(SYNC_EVERY_S):
-            self._sync()
+            try:
+                self._sync()
+            except OSError as why:
+                # What the disk did not take may be lost already; nothing more is admitted.
+                self._failure = why.strerror or "the disk failed"
+                return
 
     def _sync(self) -> None:
         with self._writing:
@@ -115,9 +126,13 @@ class Journal:
         """Flushes and unlocks; the drainer may then finish the directory."""
         self._stop.set()
         self._syncer.join()
-        self._sync()
-        os.close(self._file)
-        os.close(self._lock)
+        # The number of a closed file may be another's soon; a late record must not go there.
+        self._failure = self._failure or "the journal is closed"
+        try:
+            self._sync()
+        finally:
+            os.close(self._file)
+            os.close(self._lock)
 
 
 @dataclass(frozen=True, slots=True)
