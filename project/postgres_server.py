@@ -74,12 +74,13 @@ class Cluster:
     data: Path
 
     def is_ready(self) -> bool:
-        """Whether it lets sessions in: the server says so on the last line of its lock file."""
+        """Whether it lets sessions in: a living server says so on the last line of its lock."""
         try:
             lines = (self.data / "postmaster.pid").read_text().splitlines()
         except OSError:
             return False
-        return len(lines) >= 8 and lines[7].strip() == "ready"
+        said_so = len(lines) >= 8 and lines[7].strip() == "ready"
+        return said_so and "postgres" in command_line(int(lines[0]))
 
 
 def prepare(folder: Folder, password: str, *, forgetful: bool = False) -> Cluster:
@@ -143,18 +144,26 @@ def _home(folder: Folder, user: tuple[int, int] | None) -> Path:
             f"The database of {folder.path} belongs into {remembered}/postgres and is not there: "
             f'put it back, or remove "postgres_home" from {folder.path}/servers.json for a new one.'
         )
-    if remembered:
-        home = Path(remembered)
-    elif user is None or all(
-        _may_pass(place, user) for place in (folder.path, *folder.path.parents)
-    ):
-        home = folder.path
-    else:
+    home = Path(remembered) if remembered else folder.path
+    closed = _closed(home, user)
+    if remembered and closed:
+        raise StartRefused(
+            f"As root the database runs as nobody, who may not walk to {home}: "
+            f"chmod o+x {' '.join(map(str, closed))}"
+        )
+    if closed:
         home = STATE_FOLDER / hashlib.sha256(str(folder.path).encode()).hexdigest()[:12]
     if home != folder.path:
         home.mkdir(mode=0o711, parents=True, exist_ok=True)
         lock_file(home / "lock")  # a copied data folder must not share the original's cluster
     return home
+
+
+def _closed(place: Path, user: tuple[int, int] | None) -> list[Path]:
+    """The folders on the way to ``place`` that its user may not walk through."""
+    if user is None:
+        return []
+    return [step for step in (place, *place.parents) if not _may_pass(step, user)]
 
 
 def _may_pass(place: Path, user: tuple[int, int]) -> bool:
@@ -206,9 +215,8 @@ def _readable(programs: Programs, home: Path, user: tuple[int, int] | None) -> P
     """The same programs in a place where their user can read them."""
     if user is None:
         return programs
-    where = (programs.bin, *programs.bin.parents)
     files = (programs.bin / "postgres", programs.bin.parent / "share")
-    if all(_may_pass(place, user) for place in where) and all(
+    if not _closed(programs.bin, user) and all(
         not file.exists() or file.stat().st_mode & 0o004 for file in files
     ):
         return programs

@@ -59,10 +59,12 @@ def main(words: list[str]) -> int:
 
 
 def _run(words: list[str], folder: Folder, supervisor: Supervisor, *, may_install: bool) -> int:
-    house = _prepare(folder, supervisor)
+    house, admin_url = _prepare(folder, supervisor)
     env = processes.environment(house) | {
         "DATABASE_MIGRATE_URL": house.databases.migrate,
         "DATABASE_INGEST_URL": house.databases.ingest,
+        "TEST_ADMIN_URL": admin_url,
+        "TEST_BACKUP_PASSWORD": house.secrets["er_backup"],
         "PYTHONWARNINGS": "",
     }
     report = folder.path / "pytest.xml"
@@ -106,8 +108,8 @@ def _take_slot() -> Folder:
     raise AssertionError(SLOTS)
 
 
-def _prepare(folder: Folder, supervisor: Supervisor) -> House:
-    """Servers, a migrated database of this run's own, and every setting to use them."""
+def _prepare(folder: Folder, supervisor: Supervisor) -> tuple[House, str]:
+    """Servers, a migrated database of this run's own, and the superuser's address."""
     secrets = read_secrets(folder)
     postgres = embedded.postgres(folder, {}, secrets, forgetful=True)
     redis = embedded.redis(folder, {}, secrets)
@@ -135,7 +137,7 @@ def _prepare(folder: Folder, supervisor: Supervisor) -> House:
         admin.execute(f"DROP DATABASE IF EXISTS {DATABASE} WITH (FORCE)")
         admin.execute(f"CREATE DATABASE {DATABASE} TEMPLATE {TEMPLATE} OWNER er_owner")
     database.bootstrap(postgres.url, database=DATABASE, passwords=secrets)
-    return house(DATABASE)
+    return house(DATABASE), postgres.url
 
 
 def _migrate_template(house: House, supervisor: Supervisor, *, admin_url: str) -> None:
