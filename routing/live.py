@@ -159,7 +159,9 @@ class Live:
         if health.opens and health.open_until_ms <= now_ms:
             return self._half_open(deployment_id, health, now_ms)
         if now_ms - health.measured_at_ms > MEASURE_TTL_MS:
-            return Health(open_until_ms=health.open_until_ms, opens=health.opens)
+            return Health(
+                open_until_ms=health.open_until_ms, opens=health.opens, reason=health.reason
+            )
         return health
 
     def _half_open(self, deployment_id: str, health: Health, now_ms: int) -> Health:

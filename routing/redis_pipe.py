@@ -2,7 +2,8 @@
 
 Commands issued in one turn of the event loop leave in one write, so that at load a round trip
 costs next to nothing. A reply that does not come in time counts as Redis being down: the
-connection is dropped and, for a moment, callers are told at once rather than made to wait.
+connection is dropped, and until it is found again on the side, callers are told at once rather
+than made to wait.
 """
 
 from __future__ import annotations
@@ -59,6 +60,7 @@ class RedisPipe:
         self._connection: _Connection | None = None
         self._connecting: asyncio.Task[None] | None = None
         self._down_until = 0.0
+        self._is_down = False
         self._loop = asyncio.get_running_loop()
         self.trips = 0
 
@@ -75,19 +77,26 @@ class RedisPipe:
         return await connection.send(command)
 
     async def _connect(self) -> _Connection:
-        if self._loop.time() < self._down_until:
-            raise RedisDown
+        if self._connection is not None and self._connection.silent:
+            self._is_down = True
+            self._down_until = self._loop.time() + RETRY_AFTER_S
+            self._connection = None
         if self._connecting is None:
+            if self._loop.time() < self._down_until:
+                raise RedisDown
             self._connecting = self._loop.create_task(self._open())
-        # One caller's cancellation must not cancel the connection that others wait for.
-        await asyncio.shield(self._connecting)
+        if not self._is_down:
+            # One caller's cancellation must not cancel the connection that others wait for.
+            await asyncio.wait((self._connecting,), timeout=REPLY_TIMEOUT_S)
         connection = self._connection
         if connection is None or connection.lost:
+            self._is_down = True
             raise RedisDown
         return connection
 
     async def _open(self) -> None:
         to = self._address
+        connection = None
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT_S):
                 _, connection = await self._loop.create_connection(
@@ -98,17 +107,23 @@ class RedisPipe:
                 )
                 if to.password:
                     await connection.send(("AUTH", to.username or "default", to.password))
-                if to.database:
-                    await connection.send(("SELECT", to.database))
+                # Also with database 0: what takes connections and never answers is down.
+                await connection.send(("SELECT", to.database))
                 self._connection = connection
+                self._is_down = False
         except (OSError, TimeoutError, RedisDown, hiredis.ReplyError):
             self._connection = None
+            self._is_down = True
             self._down_until = self._loop.time() + RETRY_AFTER_S
         finally:
             self._connecting = None
+            if connection is not None and connection is not self._connection:
+                connection.drop()
 
     def close(self) -> None:
         """Drops the connection."""
+        if self._connecting is not None:
+            self._connecting.cancel()
         if self._connection is not None:
             self._connection.drop()
             self._connection = None
@@ -125,6 +140,7 @@ class _Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._watch: asyncio.TimerHandle | None = None
         self.lost = False
+        self.silent = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
@@ -161,6 +177,7 @@ class _Connection(asyncio.Protocol):
     def _check(self) -> None:
         """One timer for all replies, instead of one each."""
         if self._waiting and self._loop.time() - self._waiting[0][0] > REPLY_TIMEOUT_S:
+            self.silent = True
             self.drop()
         elif not self.lost:
             self._watch = self._loop.call_later(REPLY_TIMEOUT_S / 2, self._check)

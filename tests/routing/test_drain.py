@@ -205,6 +205,7 @@ def test_being_killed_after_the_commit_counts_nothing_twice(
     second = start()
     drain(second)
     assert second.written == 0
+    assert calls.quarantined(journal.directory.name) == []
     assert calls.rows() == [(20, 20 * COST)]
     assert calls.rollups() == (20, 20 * COST, 200)
     assert calls.timed() == 20
@@ -410,4 +411,27 @@ def test_a_connection_that_breaks_in_between_is_replaced(
     drain(drainer)
     assert len(waits) <= 1
     assert calls.rollups() == (10, 10 * COST, 100)
+    assert calls.quarantined(journal.directory.name) == []
+
+
+def test_what_only_the_database_is_at_fault_for_is_tried_again(
+    calls: Calls,
+    journal: Journal,
+    start: Callable[..., Drainer],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    faults = [psycopg.errors.DeadlockDetected(), psycopg.InterfaceError("closed")]
+    write = Ledger.write
+
+    def fail(ledger: Ledger, rows: Any) -> int:
+        if faults:
+            raise faults.pop()
+        return write(ledger, rows)
+
+    monkeypatch.setattr(Ledger, "write", fail)
+    calls.make(journal, 3)
+    waits: list[float] = []
+    drain(start(URL, waits.append))
+    assert len(waits) == 2
+    assert calls.rows() == [(3, 3 * COST)]
     assert calls.quarantined(journal.directory.name) == []
