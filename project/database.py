@@ -1,6 +1,7 @@
 """The database and its roles: who owns, who migrates, who serves, who drains, who backs up.
 
-* er_owner owns everything and cannot sign in; er_migrate signs in and acts as er_owner.
+* er_owner owns everything, sees every row in a migration and cannot sign in; er_migrate signs in
+  and acts as er_owner.
 * er_web and er_ingest own nothing and bypass nothing; er_backup reads everything.
 * er_auth owns the few functions that look across organizations (who is this key, this address).
 """
@@ -20,7 +21,7 @@ from project.folder import StartRefused
 
 Connection = psycopg.Connection[TupleRow]
 _LOGINS = ("er_migrate", "er_web", "er_ingest", "er_backup")
-_BYPASSING = ("er_migrate", "er_backup")
+_BYPASSING = ("er_owner", "er_migrate", "er_backup")
 _TIMEOUTS = {
     "er_web": {"statement_timeout": "15s", "lock_timeout": "5s"},
     "er_ingest": {"statement_timeout": "60s", "lock_timeout": "5s"},

@@ -73,7 +73,7 @@ def test_roles_have_the_powers_they_need_and_no_others(urls: database.Urls) -> N
         ("er_backup", True, True),
         ("er_ingest", True, False),
         ("er_migrate", True, True),
-        ("er_owner", False, False),
+        ("er_owner", False, True),
         ("er_web", True, False),
     ]
 
