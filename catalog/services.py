@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from datetime import date
 from decimal import Decimal
@@ -10,6 +12,7 @@ from typing import Any
 from uuid import UUID
 
 from django.conf import settings
+from django.db import IntegrityError, transaction
 
 from catalog.models import Credential, Deployment, Provider
 from catalog.presets import PRESETS, ModelPreset, Preset
@@ -24,10 +27,14 @@ from tenancy.models import new_id
 from tenancy.scope import tenant_scope
 
 SECRET_CHARS_MAX = 4096
+NAME_CHARS_MAX = 80
+REGION_CHARS_MAX = 40
 SANDBOX_SLUG = "sandbox"
 SANDBOX_SECRET = "sandbox"  # noqa: S105  the sandbox takes any key
 SANDBOX_PRICES = "sandbox: no money is charged"
 KEY_ID = 1
+
+_SLUG = re.compile(r"[-\w]{1,40}", re.ASCII)
 
 
 def _invalid(param: str, message: str) -> RouterError:
@@ -57,50 +64,51 @@ def connect_provider(
     address = base_url or known.base_url
     if "{" in address:
         raise _invalid("base_url", f"{known.name} needs its address: {known.base_url}")
-    slug = slug or known.slug
+    provider = Provider(
+        organization_id=organization_id,
+        slug=slug or known.slug,
+        preset=known.slug,
+        name=_line(name or known.name, "name", NAME_CHARS_MAX),
+        base_url=_checked_address(address),
+        wire=known.wire,
+        auth=known.auth,
+        region=_line(region, "region", REGION_CHARS_MAX),
+        is_local=known.is_local,
+    )
     with tenant_scope(organization_id):
-        if Provider.objects.filter(organization_id=organization_id, slug=slug).exists():
-            raise RouterError(
-                409, "already_exists", f'There is a provider "{slug}" already.', param="slug"
-            )
-        provider = Provider.objects.create(
-            organization_id=organization_id,
-            slug=slug,
-            preset=known.slug,
-            name=name or known.name,
-            base_url=_checked_address(address),
-            wire=known.wire,
-            auth=known.auth,
-            region=region,
-            is_local=known.is_local,
-        )
+        _save_new(provider)
         if secret:
-            set_credential(provider, secret)
+            _seal(provider, secret)
         _deploy(provider, known.models if models is None else models)
         _record(provider, actor, "provider.connect", after=_told(provider, secret))
     return provider
 
 
 def connect_sandbox(organization_id: UUID, *, base_url: str, actor: Actor) -> Provider:
-    """The sandbox provider with all its models, priced but never charged."""
+    """The sandbox provider with all its models, priced but never charged.
+
+    Raises ``RouterError``: 422 for an address that may not be used, 409 when it is connected.
+    """
+    address = _checked_address(f"{base_url}/v1")
     with tenant_scope(organization_id):
         speaks = {}
         for wire, slug, name in (
             ("openai", SANDBOX_SLUG, "Sandbox"),
             ("anthropic", f"{SANDBOX_SLUG}-claude", "Sandbox (Anthropic wire)"),
         ):
-            speaks[wire] = provider = Provider.objects.create(
+            speaks[wire] = provider = Provider(
                 organization_id=organization_id,
                 slug=slug,
                 preset=SANDBOX_SLUG,
                 name=name,
-                base_url=f"{base_url}/v1",
+                base_url=address,
                 wire=wire,
                 auth="bearer" if wire == "openai" else "x-api-key",
                 is_local=True,
                 is_sandbox=True,
             )
-            set_credential(provider, SANDBOX_SECRET)
+            _save_new(provider)
+            _seal(provider, SANDBOX_SECRET)
             _record(provider, actor, "provider.connect", after=_told(provider, SANDBOX_SECRET))
         for model in MODELS:
             Deployment.objects.create(
@@ -125,15 +133,45 @@ def connect_sandbox(organization_id: UUID, *, base_url: str, actor: Actor) -> Pr
 def add_deployment(
     provider: Provider, model: ModelPreset, *, actor: Actor, prices: Mapping[str, Any] | None = None
 ) -> Deployment:
-    """One more model at a provider; ``prices`` are nano-USD per million tokens by column."""
+    """One more model at a provider; ``prices`` are nano-USD per million tokens by column.
+
+    Raises ``RouterError`` (409) when the provider has that model.
+    """
     with tenant_scope(provider.organization_id):
-        deployment = _deploy(provider, [model], prices)[0]
+        try:
+            with transaction.atomic():
+                deployment = _deploy(provider, [model], prices)[0]
+        except IntegrityError:
+            taken = f"{provider.name} has the model {model.name} already."
+            raise RouterError(409, "already_exists", taken, param="model") from None
         _record(provider, actor, "deployment.create", after={"model": model.name, **(prices or {})})
     return deployment
 
 
-def set_credential(provider: Provider, secret: str) -> Credential:
-    """Seals a secret for the provider's present address and retires the ones before it."""
+def set_credential(provider: Provider, secret: str, *, actor: Actor) -> Credential:
+    """Seals a secret for the provider's present address and retires the ones before it.
+
+    Raises ``RouterError`` (422) for a secret that no header can carry.
+    """
+    with tenant_scope(provider.organization_id):
+        old = Credential.objects.filter(
+            organization_id=provider.organization_id, provider=provider, active=True
+        ).first()
+        credential = _seal(provider, secret)
+        audit.record(
+            provider.organization_id,
+            actor,
+            action="credential.set",
+            kind="provider",
+            object_id=provider.id,
+            name=provider.name,
+            before={"credential": "set" if old else "none", "origin": old.origin if old else None},
+            after={"credential": "set anew" if old else "set", "origin": credential.origin},
+        )
+    return credential
+
+
+def _seal(provider: Provider, secret: str) -> Credential:
     secret = secret.strip()
     if not 1 <= len(secret) <= SECRET_CHARS_MAX or not (secret.isascii() and secret.isprintable()):
         raise _invalid("secret", "The credential is one line of plain characters.")
@@ -183,6 +221,25 @@ def providers_of_environment(environment: Mapping[str, str]) -> list[tuple[Prese
 
 def _aad(credential: Credential) -> str:
     return f"catalog_credential|secret|{credential.organization_id}|{credential.id}"
+
+
+def _line(text: str, param: str, chars_max: int) -> str:
+    text = text.strip()
+    if len(text) > chars_max or any(unicodedata.category(c) in ("Cc", "Cs") for c in text):
+        raise _invalid(param, f"This is one line of at most {chars_max} characters.")
+    return text
+
+
+def _save_new(provider: Provider) -> None:
+    """Saves it; the unique constraint decides, so that of two at once one is told."""
+    if not _SLUG.fullmatch(provider.slug):
+        raise _invalid("slug", "A slug is 1 to 40 letters, digits, hyphens and underscores.")
+    try:
+        with transaction.atomic():
+            provider.save(force_insert=True)
+    except IntegrityError:
+        taken = f'There is a provider "{provider.slug}" already.'
+        raise RouterError(409, "already_exists", taken, param="slug") from None
 
 
 def _checked_address(base_url: str) -> str:

@@ -126,10 +126,11 @@ def _refuse_stale(row: Wishes, changes: Mapping[str, Any], version: datetime) ->
         touched = names & set(entry.after or {})
         for name in sorted(touched):
             value = (entry.after or {}).get(name)
+            shown = ", ".join(value) if isinstance(value, list) else value
             raise RouterError(
                 409,
                 "changed_meanwhile",
-                f"{entry.actor} changed this to {value if value is not None else 'empty'} "
+                f"{entry.actor} changed this to {'empty' if shown in (None, '') else shown} "
                 "meanwhile. Keep yours, or use theirs.",
                 param=name,
             )
@@ -185,7 +186,7 @@ def _providers(name: str, value: Any, organization_id: UUID) -> list[str]:
         raise _invalid(name, f"Send a list of at most {PROVIDERS_MAX} providers.")
     known = provider_slugs(organization_id)
     for slug in value:
-        if slug not in known:
+        if not isinstance(slug, str) or slug not in known:
             listed = ", ".join(sorted(known)) or "none yet"
             raise _invalid(name, f'"{slug}" is not a provider here. There are: {listed}.')
     return list(dict.fromkeys(value))

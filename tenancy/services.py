@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -11,6 +12,8 @@ from uuid import UUID
 from zoneinfo import available_timezones
 
 from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.core.validators import validate_email
 from django.db import transaction
 from django.utils import timezone
 
@@ -42,6 +45,9 @@ def _name(name: str, param: str = "name") -> str:
     name = name.strip()
     if not 1 <= len(name) <= NAME_CHARS_MAX:
         raise _invalid(param, f"A name has 1 to {NAME_CHARS_MAX} characters.")
+    # Control characters and halves of surrogate pairs; Postgres stores neither.
+    if any(unicodedata.category(character) in ("Cc", "Cs") for character in name):
+        raise _invalid(param, "A name is one line of text.")
     return name
 
 
@@ -177,9 +183,18 @@ def revoke_key(organization_id: UUID, key_id: UUID, *, actor: Actor) -> None:
 
 
 def create_user(email: str, password: str | None) -> User:
-    """A user who may sign in with this password; the address counts as verified."""
+    """A user who may sign in with this password; the address counts as verified.
+
+    Raises ``RouterError``: 422 for what is no address, 409 for one that is in use.
+    """
     from allauth.account.models import EmailAddress
 
+    try:
+        validate_email(email)
+    except ValidationError:
+        raise _invalid("email", f'"{email}" is no e-mail address.') from None
+    if User.objects.filter(email=email.lower()).exists():
+        raise RouterError(409, "already_exists", f"{email} has an account.", param="email")
     with transaction.atomic():
         user = User.objects.create_user(email, password)
         EmailAddress.objects.create(user=user, email=user.email, verified=True, primary=True)
