@@ -10,15 +10,15 @@ from ninja.params.functions import Query
 from analytics import selectors
 from analytics.models import Call
 from analytics.schemas import CallDetailOut, CallPageOut
-from catalog.pricing import cost, read_price
+from catalog.pricing import FEMTO_PER_NANO, cost, read_price
 from catalog.usage import Usage
 from lib.errors import RouterError
-from lib.money import dollars
+from lib.money import NANO_PER_USD, dollars
 from tenancy.api_auth import holder, in_scope
 
 router = Router(tags=["calls"])
 
-_FEMTO_PER_NANO = 1_000_000
+_FEMTO_PER_USD = NANO_PER_USD * FEMTO_PER_NANO
 
 
 @router.get("", response=CallPageOut, summary="List calls")
@@ -90,7 +90,13 @@ def _cost_lines(call: Call) -> list[dict[str, Any]]:
             "kind": line.kind,
             "quantity": line.quantity,
             "nano_per_million": line.nano_per_million,
-            "cost_usd": dollars(line.femto_usd // _FEMTO_PER_NANO),
+            "cost_usd": _exact(line.femto_usd),
         }
         for line in cost(Usage(**call.usage), read_price(call.price)).lines
     ]
+
+
+def _exact(femto_usd: int) -> str:
+    """Dollars with every digit: lines add up to the cost, which alone is rounded, once."""
+    whole, rest = divmod(femto_usd, _FEMTO_PER_USD)
+    return f"{whole}.{rest:015d}".rstrip("0").rstrip(".")

@@ -2,7 +2,7 @@
 
 from django.http import HttpRequest, HttpResponse
 from ninja import NinjaAPI
-from ninja.errors import ValidationError
+from ninja.errors import AuthenticationError, HttpError, ValidationError
 
 from analytics.api import router as calls
 from lib.errors import RouterError
@@ -41,6 +41,21 @@ def refused(request: HttpRequest, why: RouterError) -> HttpResponse:
         "field": why.param,
     }
     return _problem(request, problem)
+
+
+@api.exception_handler(AuthenticationError)
+def unauthenticated(request: HttpRequest, why: AuthenticationError) -> HttpResponse:
+    """No key at all, said as every other refusal is."""
+    message = "Send an API key with the admin scope as Authorization: Bearer er_live_…"
+    response = refused(request, RouterError(401, "api_key_missing", message))
+    response["WWW-Authenticate"] = "Bearer"
+    return response
+
+
+@api.exception_handler(HttpError)
+def malformed(request: HttpRequest, why: HttpError) -> HttpResponse:
+    """What the framework refuses by itself, such as a body that is no JSON."""
+    return refused(request, RouterError(why.status_code, "invalid_request", why.message))
 
 
 @api.exception_handler(ValidationError)

@@ -9,6 +9,7 @@ from ipaddress import ip_address, ip_network
 from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 from uuid import UUID
 
+from allauth.account.adapter import get_adapter
 from django.conf import settings
 from django.http import HttpRequest
 from django.utils import timezone
@@ -35,7 +36,7 @@ class Holder:
 
     def actor(self, request: HttpRequest) -> Actor:
         """The key as the audit trail names it."""
-        return Actor("key", self.key_id, f"key {self.name}", request.META.get("REMOTE_ADDR", ""))
+        return Actor("key", self.key_id, f"key {self.name}", address_of(request))
 
 
 class AdminKey(HttpBearer):
@@ -54,7 +55,7 @@ class AdminKey(HttpBearer):
             found = ApiKeySecret.objects.select_related("api_key").get(
                 organization_id=organization_id, digest=hashed
             )
-        _check(found, request.META.get("REMOTE_ADDR", ""))
+        _check(found, address_of(request))
         return Holder(organization_id, found.api_key_id, found.api_key.name)
 
 
@@ -69,6 +70,11 @@ def in_scope(
             return operation(request, *args, **kwargs)
 
     return cast(Callable[Concatenate[HttpRequest, P], R], scoped)
+
+
+def address_of(request: HttpRequest) -> str:
+    """The caller's address: the peer, or what the trusted proxies in front of it saw."""
+    return str(get_adapter().get_client_ip(request))
 
 
 def holder(request: HttpRequest) -> Holder:
@@ -94,6 +100,8 @@ def _inside(address: str, networks: list[str]) -> bool:
         ip = ip_address(address)
     except ValueError:
         return False
+    # A socket for both families shows an IPv4 caller as ::ffff:203.0.113.7.
+    ip = getattr(ip, "ipv4_mapped", None) or ip
     return any(ip in ip_network(network) for network in networks)
 
 
