@@ -6,7 +6,7 @@ import os
 from base64 import b64decode
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 
 class SettingError(Exception):
@@ -18,11 +18,15 @@ def text(name: str, default: str | None = None) -> str:
     file = os.environ.get(f"{name}_FILE")
     if file:
         try:
-            return Path(file).read_text(encoding="utf-8").strip()
-        except OSError as why:
-            raise SettingError(f"{name}_FILE: cannot read {file}: {why.strerror}") from None
+            found = Path(file).read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as why:
+            reason = why.strerror if isinstance(why, OSError) else "it is no text"
+            raise SettingError(f"{name}_FILE: cannot read {file}: {reason}") from None
+        if not found and default is None:
+            raise SettingError(f"{name}_FILE: {file} is empty.")
+        return found
     value = os.environ.get(name, default)
-    if value is None:
+    if value is None or (default is None and not value.strip()):
         raise SettingError(f"{name} is not set. See .env.example for what it is.")
     return value
 
@@ -83,7 +87,7 @@ def networks(name: str) -> tuple[IPv4Network | IPv6Network, ...]:
 
 def database(name: str) -> dict[str, object]:
     """A Postgres address as Django's connection settings."""
-    url = urlsplit(text(name))
+    url = _url(name, text(name), "postgresql://user:password@host:5432/database")
     if url.scheme not in ("postgres", "postgresql") or not url.path.strip("/"):
         raise SettingError(f"{name} must look like postgresql://user:password@host:5432/database")
     return {
@@ -96,12 +100,34 @@ def database(name: str) -> dict[str, object]:
     }
 
 
+def web_address(name: str, default: str) -> str:
+    """An address that begins with http:// or https://, without a slash at its end."""
+    value = text(name, default).rstrip("/")
+    if not value and not default:
+        return ""
+    example = "https://router.example.com"
+    url = _url(name, value, example)
+    if url.scheme not in ("http", "https") or not url.hostname or url.query or url.fragment:
+        raise SettingError(f"{name} must look like {example}")
+    return value
+
+
+def redis(name: str, default: str) -> str:
+    """The address of a Redis or Valkey."""
+    value = text(name, default)
+    example = "redis://:password@host:6379/0"
+    url = _url(name, value, example)
+    if url.scheme not in ("redis", "rediss", "unix"):
+        raise SettingError(f"{name} must look like {example}")
+    return value
+
+
 def mail(name: str) -> dict[str, object]:
     """Mail settings from smtp://user:password@host:587/?tls=1; the console when empty."""
     value = text(name, "")
     if not value:
         return {"EMAIL_BACKEND": "django.core.mail.backends.console.EmailBackend"}
-    url = urlsplit(value)
+    url = _url(name, value, "smtp://user:password@host:587/?tls=1")
     if url.scheme not in ("smtp", "smtps") or not url.hostname:
         raise SettingError(f"{name} must look like smtp://user:password@host:587/?tls=1")
     return {
@@ -114,3 +140,13 @@ def mail(name: str) -> dict[str, object]:
         "EMAIL_USE_TLS": url.scheme == "smtp" and "tls=1" in url.query,
         "EMAIL_TIMEOUT": 20,
     }
+
+
+def _url(name: str, value: str, example: str) -> SplitResult:
+    """The address in parts; the value itself is not shown, it may hold a password."""
+    try:
+        url = urlsplit(value)
+        _ = url.port
+    except ValueError:
+        raise SettingError(f"{name} must look like {example}") from None
+    return url

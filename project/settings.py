@@ -15,10 +15,10 @@ API_KEY_PEPPER = env.text("API_KEY_PEPPER").encode()
 ENCRYPTION_KEY = env.key("ENCRYPTION_KEY")
 DATA_DIR = Path(env.text("DATA_DIR", str(BASE_DIR / "var")))
 JOURNAL_DIR = DATA_DIR / "journal"
-PUBLIC_URL = env.text("PUBLIC_URL", "http://localhost:8000").rstrip("/")
+PUBLIC_URL = env.web_address("PUBLIC_URL", "http://localhost:8000")
 ALLOWED_HOSTS = env.words("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
 PRIVATE_NETWORKS = env.networks("PRIVATE_NETWORKS")
-SANDBOX_URL = env.text("SANDBOX_URL", "").rstrip("/")
+SANDBOX_URL = env.web_address("SANDBOX_URL", "")
 LEDGER_RETENTION_DAYS = env.number("LEDGER_RETENTION_DAYS", 400, at_least=1, at_most=36500)
 BODY_BYTES_MAX = env.number("BODY_BYTES_MAX", 10 * 2**20, at_least=1024, at_most=2**30)
 HTTPS = PUBLIC_URL.startswith("https://")
@@ -84,7 +84,7 @@ DATABASES = {
     }
 }
 DATABASE_INGEST_URL = env.text("DATABASE_INGEST_URL", "")
-REDIS_URL = env.text("REDIS_URL", "redis://127.0.0.1:6379/0")
+REDIS_URL = env.redis("REDIS_URL", "redis://127.0.0.1:6379/0")
 CELERY_BROKER_URL = env.text("CELERY_BROKER_URL", REDIS_URL.rsplit("/", 1)[0] + "/1")
 CACHES = {
     "default": {
