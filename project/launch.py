@@ -57,6 +57,9 @@ def launch(options: Options, *, root: Path, environment: Mapping[str, str], out:
                 pass
             listening.close()
             supervisor.say("ending: open streams have up to 60 s, Ctrl-C again hurries")
+    except OSError as why:
+        print(f"Starting failed: {why}.", file=sys.stderr)
+        return 1
     except StartRefused as why:
         print(why, file=sys.stderr)
         return 1

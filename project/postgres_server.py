@@ -154,7 +154,9 @@ def _home(folder: Folder, user: tuple[int, int] | None) -> Path:
     if closed:
         home = STATE_FOLDER / hashlib.sha256(str(folder.path).encode()).hexdigest()[:12]
     if home != folder.path:
-        home.mkdir(mode=0o711, parents=True, exist_ok=True)
+        for place in (home.parent, home):
+            place.mkdir(exist_ok=True)
+            place.chmod(place.stat().st_mode | 0o111)  # whatever the caller's umask
         lock_file(home / "lock")  # a copied data folder must not share the original's cluster
     return home
 
@@ -220,17 +222,23 @@ def _readable(programs: Programs, home: Path, user: tuple[int, int] | None) -> P
         not file.exists() or file.stat().st_mode & 0o004 for file in files
     ):
         return programs
+    install = programs.bin.parent
+    package = install.parent
     copy = home / f"postgres-{programs.version}"
     if not copy.exists():
         fresh = copy.with_suffix(".new")
         shutil.rmtree(fresh, ignore_errors=True)
-        shutil.copytree(programs.bin.parent, fresh, symlinks=True)
+        shutil.copytree(install, fresh / package.name / install.name, symlinks=True)
+        # A wheel's programs find their libraries beside the package, by a relative path.
+        libraries = package.with_name(f"{package.name}.libs")
+        if libraries.exists():
+            shutil.copytree(libraries, fresh / libraries.name)
         for path in (fresh, *fresh.rglob("*")):
             if not path.is_symlink():
                 mode = path.stat().st_mode
                 path.chmod(mode | 0o444 | (0o111 if mode & 0o100 else 0))
         fresh.rename(copy)
-    return Programs(copy / "bin", programs.version)
+    return Programs(copy / package.name / install.name / "bin", programs.version)
 
 
 def _initialize(
@@ -263,6 +271,8 @@ def _initialize(
             text=True,
             check=True,
         )
+    except OSError as why:
+        raise StartRefused(f"PostgreSQL's initdb cannot be run: {why}.") from None
     except subprocess.CalledProcessError as why:
         last = (why.stderr.strip().splitlines() or ["no message"])[-1]
         raise StartRefused(f"PostgreSQL could not make its data folder: {last}") from None

