@@ -301,6 +301,7 @@ async def _refused(wire: Wire, response: Response) -> Failure:
         told.message,
         scope="call",
         type=told.type,
+        param=told.param,
         retry_after_s=told.retry_after_s,
     )
 
@@ -320,6 +321,8 @@ def _deployment_failure(status: int, told: UpstreamFailure) -> Failure:
         "upstream_timeout" if timed_out else "upstream_error",
         f"The provider answered {status}: {told.message}",
         retry_after_s=told.retry_after_s,
+        # A model that is not there now is not there in half a second either.
+        may_pass=status != 404,
     )
 
 

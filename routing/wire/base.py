@@ -29,6 +29,7 @@ class UpstreamFailure:
     message: str
     retry_after_s: float | None = None
     kind: str = "answer"
+    param: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,6 +77,7 @@ def decode_error(
         type=type_,
         message=_message(error) or f"The provider answered with status {status}.",
         retry_after_s=retry_after_s(headers, now=now),
+        param=_word(error, "param"),
     )
 
 

@@ -197,7 +197,6 @@ class TestErrors:
         row = caller.row()
         assert (row["status"], row["success"], row["attempts"]) == (400, False, 1)
 
-    @pytest.mark.xfail(reason="the gateway does not pass on which parameter a provider refused")
     def test_a_providers_bad_request_names_the_parameter(self, caller: Caller) -> None:
         with sync(caller) as client, pytest.raises(openai.BadRequestError) as raised:
             client.chat.completions.create(model=MOCKED, messages=says("A bad argument."))
