@@ -8,6 +8,7 @@ import socket
 import time
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 import orjson
@@ -345,7 +346,10 @@ async def test_a_redis_that_falls_silent_is_dropped_and_found_again(house: House
 async def test_a_redis_that_comes_back_is_found(house: House) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-    moved = House(f"redis://127.0.0.1:{port}/0")
+    # Redis elsewhere keeps its password.
+    there = urlsplit(URL)
+    sign_in, _, _ = there.netloc.rpartition("@")
+    moved = House(there._replace(netloc=f"{sign_in}@127.0.0.1:{port}").geturl())
     assert not (await moved.admit("d")).reachable
     relay = await asyncio.start_server(_relay, "127.0.0.1", port)
     async with asyncio.timeout(3):
