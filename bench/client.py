@@ -108,6 +108,15 @@ class Client:
                     self._launch(time.monotonic_ns())
         return self._result(start_ns)
 
+    def each_once(self, connections: int) -> Load:
+        """Every request is sent once, ``connections`` at a time."""
+        start_ns = time.monotonic_ns()
+        while self._open or self._next < len(self._requests):
+            while self._open < connections and self._next < len(self._requests):
+                self._launch(time.monotonic_ns())
+            self._idle += self._answered(0.5)
+        return self._result(start_ns)
+
     def paced(self, per_second: float, seconds: float) -> Load:
         """Requests leave on a clock; latency counts from when each was due."""
         gap_ns = int(1e9 / per_second)
