@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
+from typing import Any
 
 from catalog.pricing import cost_nano, upper_bound_nano
 from catalog.usage import Usage
@@ -16,7 +17,7 @@ from lib.money import dollars
 from routing.core import RETRYABLE, Failure
 from routing.live import Live
 from routing.model import Candidate
-from routing.record import Record
+from routing.record import CLIENT_LEFT, Record
 from routing.upstream import Response, Upstream, UpstreamError
 from routing.wire import WIRES
 from routing.wire.base import Request, Stream, UpstreamFailure, Wire
@@ -61,11 +62,14 @@ class Attempter:
         """What one deployment made of the call; ``record`` gets the attempt and its figures."""
         began_ns = time.monotonic_ns()
         record.answered_by = candidate
-        outcome = await self._send(candidate, request, record)
         deployment = candidate.deployment
-        took_ms = (time.monotonic_ns() - began_ns) // 1_000_000
-        told = {"provider": deployment.provider, "model": deployment.model, "ms": took_ms}
+        # Without a status until it ended, so that a call given up meanwhile tells of it too.
+        told: dict[str, Any] = {"provider": deployment.provider, "model": deployment.model}
         record.attempts.append(told)
+        try:
+            outcome = await self._send(candidate, request, record)
+        finally:
+            took_ms = told["ms"] = (time.monotonic_ns() - began_ns) // 1_000_000
         if isinstance(outcome, Failure):
             told["status"] = outcome.status
             told["error"] = outcome.code
@@ -257,7 +261,12 @@ class Attempter:
         record.cost_nano = 0 if price is None else cost_nano(usage, price)
 
     def abandon(self, record: Record) -> None:
-        """A call given up while a provider was working on it: its input counts as used."""
+        """A call given up: where a provider was working on it, its input counts as used."""
+        told: dict[str, Any] = record.attempts[-1] if record.attempts else {"status": 0}
+        if "status" in told:
+            return
+        told["status"] = CLIENT_LEFT
+        told["error"] = "client_left"
         assert record.answered_by is not None
         record.usage = Usage(input_tokens=record.prompt_estimate)
         record.cost_estimated = True

@@ -93,10 +93,12 @@ class Door:
                 )
         event = await receive()
         body: bytes = event.get("body", b"")
+        size = len(body)
+        if size > limit:
+            raise _too_large(limit)
         if not event.get("more_body"):
             return body if event["type"] == "http.request" else None
         parts = [body]
-        size = len(body)
         while event.get("more_body"):
             event = await receive()
             if event["type"] == "http.disconnect":

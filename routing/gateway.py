@@ -176,7 +176,7 @@ class Gateway:
         if isinstance(answered, Failure):
             raise _as_error(answered)
         if isinstance(answered, Streaming):
-            return self._stream_reply(caller.snapshot, answered, record, began_ns)
+            return await self._stream_reply(caller.snapshot, answered, record, began_ns)
         self._write_down(record, began_ns, status=200, error_code="")
         headers = [(b"content-type", b"application/json"), *self._told(record, began_ns)]
         return Reply(200, headers, answered.body)
@@ -316,7 +316,7 @@ class Gateway:
             headers.append((b"x-router-model", answered.model.encode()))
         return headers
 
-    def _stream_reply(
+    async def _stream_reply(
         self, snapshot: Snapshot, streaming: Streaming, record: Record, began_ns: int
     ) -> Reply:
         # The cost of a stream is known at its end; until then the header holds the estimate.
@@ -330,7 +330,10 @@ class Gateway:
             (b"x-router-cost-estimated", b"true"),
         ]
         record.cost_nano = 0
-        return Reply(200, headers, stream=self._relay(snapshot, streaming, record, began_ns))
+        stream = self._relay(snapshot, streaming, record, began_ns)
+        # Begun here: closing a generator that nobody began would write nothing down.
+        await anext(stream)
+        return Reply(200, headers, stream=stream)
 
     async def _relay(
         self, snapshot: Snapshot, streaming: Streaming, record: Record, began_ns: int
@@ -338,6 +341,7 @@ class Gateway:
         """Passes a stream on and writes it down, however it ends."""
         status, code = CLIENT_LEFT, "client_left"
         try:
+            yield b""
             async for piece in self._attempter.relay(streaming, record, snapshot.live_key):
                 yield piece
             failure = streaming.failure

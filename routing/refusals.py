@@ -191,9 +191,10 @@ def _max_cost(call: Call, out: Sequence[Candidate], wanted: Preferences) -> Refu
     return Refusal(
         400,
         "max_cost_exceeded",
-        f"This call could cost up to {format_usd(cheapest)}; at most {format_usd(limit)} per "
-        "request is allowed. Lower max_tokens or shorten the input, "
-        "or raise the limit under Preferences.",
+        # To the last digit: rounded, the two may look the same.
+        f"This call could cost up to {format_usd(cheapest, exact=True)}; "
+        f"at most {format_usd(limit, exact=True)} per request is allowed. "
+        "Lower max_tokens or shorten the input, or raise the limit under Preferences.",
         param="max_tokens",
     )
 
