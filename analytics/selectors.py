@@ -26,22 +26,25 @@ _ID_SLACK = timedelta(minutes=5)
 
 @dataclass(frozen=True, slots=True)
 class Filters:
-    """Which calls a list shows; empty shows all. ``status``: ok, failed or fallback."""
+    """Which calls a list shows; empty shows all. ``status``: ok, failed or fallback.
+
+    ``range`` is how an address calls the time from ``since`` on.
+    """
 
     status: str = ""
     provider: str = ""
     model: str = ""
     key: UUID | None = None
-
-    @property
-    def key_text(self) -> str:
-        """The key's id as an address holds it."""
-        return str(self.key) if self.key else ""
+    member: UUID | None = None
+    range: str = ""
+    since: datetime | None = None
 
     @property
     def any(self) -> bool:
         """Whether anything is filtered out."""
-        return bool(self.status or self.provider or self.model or self.key)
+        return bool(
+            self.status or self.provider or self.model or self.key or self.member or self.since
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +93,15 @@ class Options:
     providers: Sequence[str]
     models: Sequence[str]
     keys: Sequence[UUID]
+    members: Sequence[UUID]
+
+
+@dataclass(frozen=True, slots=True)
+class Spend:
+    """What an organization spent, and the part of one of its members, in nano-USD."""
+
+    total_nano: int
+    own_nano: int
 
 
 def calls(organization_id: UUID, filters: Filters) -> QuerySet[Call]:
@@ -107,6 +119,10 @@ def calls(organization_id: UUID, filters: Filters) -> QuerySet[Call]:
         found = found.filter(Q(model_used=filters.model) | Q(model_requested=filters.model))
     if filters.key:
         found = found.filter(api_key=filters.key)
+    if filters.member:
+        found = found.filter(user=filters.member)
+    if filters.since:
+        found = found.filter(created_at__gte=filters.since)
     return found.defer("decision", "metadata", "usage", "price").order_by("-created_at", "-id")
 
 
@@ -159,15 +175,69 @@ def options(organization_id: UUID, now: datetime) -> Options:
     since = now - timedelta(days=OPTIONS_DAYS)
     rows = (
         Rollup.objects.filter(organization_id=organization_id, hour__gte=since)
-        .values_list("provider", "model_used", "api_key")
+        .values_list("provider", "model_used", "api_key", "user")
         .distinct()
     )
     found = list(rows)
     return Options(
-        providers=sorted({p for p, _, _ in found if p}),
-        models=sorted({m for _, m, _ in found if m}),
-        keys=sorted({k for _, _, k in found if k.int}),
+        providers=sorted({p for p, _, _, _ in found if p}),
+        models=sorted({m for _, m, _, _ in found if m}),
+        keys=sorted({k for _, _, k, _ in found if k.int}),
+        members=sorted({u for _, _, _, u in found if u.int}),
     )
+
+
+def spend_since(organization_id: UUID, start: datetime, user_id: UUID) -> Spend:
+    """What was spent since ``start``, and what of it by the calls of one user; one query.
+
+    Whole hours come from the rollups. Where a day begins within an hour of UTC, as in India, the
+    rest of that hour is added up from its calls.
+    """
+    hour = start.replace(minute=0, second=0, microsecond=0)
+    first_hour = hour if hour == start else hour + timedelta(hours=1)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT coalesce(sum(cost_nano), 0)::bigint,"
+            " coalesce(sum(cost_nano) FILTER (WHERE user_id = %(user)s), 0)::bigint FROM ("
+            " SELECT cost_nano, user_id FROM router_rollups"
+            "  WHERE organization_id = %(organization)s AND hour >= %(first_hour)s"
+            " UNION ALL SELECT cost_nano, user_id FROM router_analytics"
+            "  WHERE organization_id = %(organization)s"
+            "  AND created_at >= %(start)s AND created_at < %(first_hour)s) AS spent",
+            {
+                "organization": organization_id,
+                "user": user_id,
+                "start": start,
+                "first_hour": first_hour,
+            },
+        )
+        row = cursor.fetchone()
+    return Spend(*row)
+
+
+def spend_by_day(
+    organization_id: UUID, midnights: Sequence[datetime], user_id: UUID | None = None
+) -> list[int]:
+    """Nano-USD spent from each midnight to the next, by everybody or by one user; one query.
+
+    From the rollups alone: an hour counts for the day in which it begins.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT width_bucket(hour, %(midnights)s::timestamptz[]), sum(cost_nano)::bigint"
+            " FROM router_rollups WHERE organization_id = %(organization)s"
+            " AND hour >= %(first)s AND hour < %(last)s"
+            " AND (%(user)s::uuid IS NULL OR user_id = %(user)s) GROUP BY 1",
+            {
+                "organization": organization_id,
+                "midnights": list(midnights),
+                "first": midnights[0],
+                "last": midnights[-1],
+                "user": user_id,
+            },
+        )
+        spent = dict(cursor.fetchall())
+    return [spent.get(day, 0) for day in range(1, len(midnights))]
 
 
 def recent_effect(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlencode
@@ -22,9 +24,11 @@ from catalog.pricing import FEMTO_PER_NANO, cost, read_price
 from catalog.usage import Usage
 from lib.money import format_usd
 from tenancy.pages import MemberRequest, keep_fragments_apart, member_page, render_page
-from tenancy.selectors import key_names
+from tenancy.selectors import key_names, member_emails
 
 STATUSES = (("ok", "Succeeded"), ("failed", "Failed"), ("fallback", "After a fallback"))
+# How an address says since when, and how many days before today that begins.
+RANGES = {"today": ("Today", 0), "7d": ("Last 7 days", 6), "30d": ("Last 30 days", 29)}
 KINDS = {"cached": "cached input", "request": "per request"}
 PATHS = {"chat": "chat/completions", "embeddings": "embeddings"}
 
@@ -40,7 +44,6 @@ def requests(request: MemberRequest) -> HttpResponse:
     )
     names = key_names(organization_id)
     first = Cursor(page.calls[0].created_at, page.calls[0].id) if page.calls else _start()
-    options = selectors.options(organization_id, timezone.now())
     context = {
         "title": "Requests",
         "rows": [_row(call, names) for call in page.calls],
@@ -50,9 +53,7 @@ def requests(request: MemberRequest) -> HttpResponse:
         "newer_than": "/requests/newer?" + _query(filters, after=first),
         "is_first": not request.GET.get("older") and page.newer is None,
         "filters": filters,
-        "statuses": STATUSES,
-        "options": options,
-        "keys": [(str(key), names.get(key, str(key))) for key in options.keys],
+        "menus": _menus(request, filters, names),
         "zone": request.member.time_zone,
         "curl": _curl("auto", "chat"),
     }
@@ -106,6 +107,42 @@ def request_detail(request: MemberRequest, call_id: UUID) -> HttpResponse:
     return render_page(request, "analytics/request.html", context)
 
 
+def _menus(
+    request: MemberRequest, filters: Filters, names: dict[UUID, str]
+) -> list[dict[str, Any]]:
+    """The filters with their choices; the one that holds is among them, even without a call."""
+    options = selectors.options(request.member.organization_id, timezone.now())
+    emails = member_emails(request.member.organization_id)
+    emails[request.member.user.id] = f"{request.member.user.email} (you)"
+    ranges = [(value, label) for value, (label, _) in RANGES.items()]
+    return [
+        _menu("range", "Time", "Any time", ranges, filters.range),
+        _menu("status", "Status", "All statuses", STATUSES, filters.status),
+        _menu("provider", "Provider", "All providers", _same(options.providers), filters.provider),
+        _menu("model", "Model", "All models", _same(options.models), filters.model),
+        _menu("key", "API key", "All keys", _named(options.keys, names), filters.key),
+        _menu("member", "Member", "All members", _named(options.members, emails), filters.member),
+    ]
+
+
+def _menu(
+    name: str, label: str, every: str, choices: Sequence[tuple[str, str]], chosen: object
+) -> dict[str, Any]:
+    held = str(chosen or "")
+    known = any(value == held for value, _ in choices)
+    more = [] if known or not held else [(held, held)]
+    options = [("", every), *choices, *more]
+    return {"name": name, "label": label, "options": options, "chosen": held}
+
+
+def _same(values: Sequence[str]) -> list[tuple[str, str]]:
+    return [(value, value) for value in values]
+
+
+def _named(ids: Sequence[UUID], names: dict[UUID, str]) -> list[tuple[str, str]]:
+    return [(str(id_), names.get(id_, str(id_))) for id_ in ids]
+
+
 def _row(call: Call, names: dict[UUID, str]) -> dict[str, Any]:
     return {
         "call": call,
@@ -153,16 +190,26 @@ def _status(call: Call) -> tuple[str, str]:
 def _filters(request: MemberRequest) -> Filters:
     """The filters of the address; what is no filter is left out."""
     status = request.GET.get("status", "")
-    try:
-        key = UUID(request.GET["key"]) if request.GET.get("key") else None
-    except ValueError:
-        key = None
-    return Filters(
+    found = Filters(
         status=status if status in dict(STATUSES) else "",
         provider=request.GET.get("provider", "")[:80],
         model=request.GET.get("model", "")[:200],
-        key=key,
+        key=_uuid(request.GET.get("key", "")),
+        member=_uuid(request.GET.get("member", "")),
     )
+    spoken = request.GET.get("range", "")
+    if spoken not in RANGES:
+        return found
+    days = RANGES[spoken][1]
+    since = request.member.midnights(timezone.now(), days)[0]
+    return replace(found, range=spoken, since=since)
+
+
+def _uuid(text: str) -> UUID | None:
+    try:
+        return UUID(text)
+    except ValueError:
+        return None
 
 
 def _cursor(request: MemberRequest, name: str) -> Cursor | None:
@@ -179,10 +226,12 @@ def _start() -> Cursor:
 
 def _query(filters: Filters, **more: Cursor) -> str:
     said = {
+        "range": filters.range,
         "status": filters.status,
         "provider": filters.provider,
         "model": filters.model,
         "key": filters.key or "",
+        "member": filters.member or "",
         **more,
     }
     return urlencode({name: str(value) for name, value in said.items() if value})

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from analytics.selectors import recent_effect
+from django.utils import timezone
+
+from analytics.selectors import recent_effect, spend_by_day
 from catalog.models import Provider
 from catalog.selectors import providers
 from lib.money import format_usd
@@ -28,6 +30,11 @@ MEANS = {
     Priority.QUALITY: "the model with the highest quality score.",
     Priority.PRIVACY: "only providers marked local. Requests never leave your machines.",
 }
+
+
+SPREAD_DAYS = 7
+# From here on cents say nothing about a whole day.
+_CENTS_NANO_MAX = 10 * 10**9
 
 
 class Scope(StrEnum):
@@ -65,6 +72,11 @@ class Control:
     def invalid(self) -> bool:
         """Whether the value in the control was refused."""
         return self.message is not None and self.message.kind == "error"
+
+    @property
+    def in_dollars(self) -> bool:
+        """Whether the value is an amount of money."""
+        return self.name in ("max-cost", "cost-threshold")
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +136,11 @@ class Board:
         """The field by a name that a template can say."""
         return self.controls["max-latency"]
 
+    @property
+    def cost_threshold(self) -> Control:
+        """The field by a name that a template can say."""
+        return self.controls["cost-threshold"]
+
     def control(self, name: str) -> Control:
         """A field by its name in addresses."""
         return self.chosen_providers if name == "providers" else self.controls[name]
@@ -146,8 +163,8 @@ def providers_of(row: Row) -> Providers:
 def shown_to_people(name: str, value: Any) -> str:
     """A stored value as a sentence names it."""
     if value is None:
-        return "no limit" if name != "priority" else "not set"
-    if name == "max-cost":
+        return {"priority": "not set", "cost-threshold": "no threshold"}.get(name, "no limit")
+    if name in ("max-cost", "cost-threshold"):
         return format_usd(value)
     return f"{value:,} ms" if name == "max-latency" else str(value).capitalize()
 
@@ -158,12 +175,14 @@ def may_change(scope: Scope, member: Member) -> Role:
 
 
 def build(scope: Scope, member: Member) -> Board:
-    """The page as it is stored. Six queries, whatever the organization holds."""
+    """The page as it is stored. Seven queries, whatever the organization holds."""
     own = row_of(scope, member)
     above = row_of(Scope.ORGANIZATION, member) if scope is Scope.MINE else None
     catalog = [p for p in providers(member.organization_id) if p.active]
     editable = member.may(may_change(scope, member))
     entry = _last_change(own)
+    midnights = member.midnights(timezone.now(), SPREAD_DAYS)
+    days = spend_by_day(member.organization_id, midnights, own.user_id)
     why_not = ""
     if not editable:
         who = "Admins and the owner change" if above is None else "Members change"
@@ -172,7 +191,7 @@ def build(scope: Scope, member: Member) -> Board:
         scope=scope,
         editable=editable,
         why_not=why_not,
-        controls=_controls(own, above, local=any(p.is_local for p in catalog)),
+        controls=_controls(own, above, days, local=any(p.is_local for p in catalog)),
         lists=_lists(own, above, catalog),
         chosen_providers=Control("providers", "", providers_of(own).text(), ""),
         changed_by=entry.actor if entry else "",
@@ -215,7 +234,9 @@ def _last_change(row: Row) -> AuditEntry | None:
     return audit_entries(row.organization_id).filter(object_id=row.id).first()
 
 
-def _controls(own: Row, above: Row | None, *, local: bool) -> dict[str, Control]:
+def _controls(
+    own: Row, above: Row | None, days: Sequence[int], *, local: bool
+) -> dict[str, Control]:
     effect = recent_effect(
         own.organization_id,
         cost_nano=own.max_cost_per_request_nano,
@@ -227,6 +248,7 @@ def _controls(own: Row, above: Row | None, *, local: bool) -> dict[str, Control]
         "max-latency": _limit_hint(
             own, above, "max-latency", effect.calls, effect.slower, "took longer"
         ),
+        "cost-threshold": (_threshold_hint(own.cost_alert_threshold_nano, days), False),
     }
     made = {}
     for name, field in FIELDS.items():
@@ -264,6 +286,25 @@ def _limit_hint(
     if not calls:
         return "", False
     return f"{over:,} of the last {calls:,} requests {did}.", False
+
+
+def _threshold_hint(threshold: int | None, days: Sequence[int]) -> str:
+    """What the whole days before today cost, and how many of them were over the threshold."""
+    least, most = min(days), max(days)
+    if not most:
+        return f"Nothing was spent in the last {len(days)} days."
+    low, high = _about(least), _about(most)
+    spread = low if low == high else f"{low}\N{EN DASH}{high}"
+    said = f"You spent {spread} a day in the last {len(days)} days."
+    if threshold is None:
+        return said
+    over = sum(day > threshold for day in days)
+    return f"{said} {over or 'None'} of these days {'was' if over == 1 else 'were'} over it."
+
+
+def _about(nano: int) -> str:
+    """An amount as precise as it has to be for a whole day."""
+    return f"${round(nano / 10**9):,}" if nano >= _CENTS_NANO_MAX else format_usd(nano)
 
 
 def _lists(own: Row, above: Row | None, catalog: list[Provider]) -> tuple[ProviderList, ...]:

@@ -30,13 +30,21 @@ class Field:
 
 
 def _cost(text: str) -> int | None:
+    return _amount(text, example="0.05")
+
+
+def _threshold(text: str) -> int | None:
+    return _amount(text, example="400")
+
+
+def _amount(text: str, *, example: str) -> int | None:
     plain = text.strip().removeprefix("$").replace(",", "").strip()
     if not plain:
         return None
     try:
         return nano_from_usd(plain)
     except ValueError:
-        raise Invalid("Enter dollars as a number, such as 0.05.") from None
+        raise Invalid(f"Enter dollars as a number, such as {example}.") from None
 
 
 def _latency(text: str) -> int | None:
@@ -67,6 +75,7 @@ FIELDS = {
         Field("priority", "default_priority", _priority, _text),
         Field("max-cost", "max_cost_per_request_nano", _cost, _dollars),
         Field("max-latency", "max_latency_ms", _latency, _text),
+        Field("cost-threshold", "cost_alert_threshold_nano", _threshold, _dollars),
     )
 }
 

@@ -191,6 +191,8 @@ def _answer(
             }
             html = render_to_string(f"{TEMPLATE}#{part}", context, request)
             html += render_to_string(f"{TEMPLATE}#last_change", context, request)
+            if name == "cost-threshold":
+                html += render_to_string(f"{TEMPLATE}#overspend", context, request)
             response = HttpResponse(html, status=status)
             keep_fragments_apart(response)
             return response

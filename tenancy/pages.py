@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime, time, timedelta
 from enum import StrEnum
 from functools import update_wrapper
 from http import HTTPStatus
@@ -75,6 +76,14 @@ class Member:
     def zone(self) -> ZoneInfo:
         """The organization's reporting time zone."""
         return ZoneInfo(self.time_zone)
+
+    def midnights(self, now: datetime, days: int = 0) -> list[datetime]:
+        """When each of the last ``days`` days and today began for the organization, in UTC."""
+        zone = self.zone()
+        today = now.astimezone(zone).date()
+        dates = (today - timedelta(days=back) for back in range(days, -1, -1))
+        # In UTC, because Python compares two times of one zone by their clocks alone.
+        return [datetime.combine(date, time.min, zone).astimezone(UTC) for date in dates]
 
     def actor(self, request: HttpRequest) -> Actor:
         """The member as the audit trail names them."""

@@ -7,7 +7,7 @@ from uuid import UUID
 from django.db import connection
 from django.db.models import QuerySet
 
-from tenancy.models import ApiKey, AuditEntry, Organization
+from tenancy.models import ApiKey, AuditEntry, Membership, Organization
 
 
 def organization_of_key(digest: bytes) -> UUID | None:
@@ -37,6 +37,12 @@ def key_names(organization_id: UUID) -> dict[UUID, str]:
     """Names of all keys by id, for lists that show who called."""
     keys = ApiKey.objects.filter(organization_id=organization_id)
     return dict(keys.values_list("id", "name"))
+
+
+def member_emails(organization_id: UUID) -> dict[UUID, str]:
+    """Email addresses of all members by user id."""
+    members = Membership.objects.filter(organization_id=organization_id)
+    return dict(members.values_list("user_id", "user__email"))
 
 
 def audit_entries(organization_id: UUID) -> QuerySet[AuditEntry]:

@@ -13,6 +13,8 @@ from preferences.forms import FIELDS, Invalid, Providers, read_providers
         ("max-cost", "0.05", 50_000_000),
         ("max-cost", " $1,204.50 ", 1_204_500_000_000),
         ("max-cost", "", None),
+        ("cost-threshold", "400", 400_000_000_000),
+        ("cost-threshold", "", None),
         ("max-latency", "2,000 ms", 2000),
         ("max-latency", "20", 20),
         ("max-latency", " ", None),

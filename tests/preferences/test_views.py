@@ -42,7 +42,7 @@ def post(client: Client, url: str, data: dict[str, Any], **headers: str) -> Any:
 
 def test_the_page_shows_every_field(browser: Client) -> None:
     page = browser.get(PAGE).content.decode()
-    for name in ("f-priority", "max-cost", "max-latency", "f-providers"):
+    for name in ("f-priority", "max-cost", "max-latency", "f-providers", "cost-threshold"):
         assert f'id="{name}"' in page
     for priority in ("Balanced", "Speed", "Cost", "Quality", "Privacy"):
         assert f">{priority}</label>" in page
@@ -272,7 +272,7 @@ def test_the_page_asks_the_database_a_fixed_number_of_times(
 ) -> None:
     connect(cast.acme)
     browser.get(PAGE)
-    with django_assert_num_queries(12, exact=False):
+    with django_assert_num_queries(14, exact=False):
         browser.get(PAGE)
 
 

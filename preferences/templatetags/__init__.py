@@ -1,0 +1,1 @@
+"""Tags of the preferences for templates of other apps."""
