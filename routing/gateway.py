@@ -136,6 +136,14 @@ class Gateway:
                     type="server_error",
                     retry_after_s=1.0,
                 ) from None
+            except Exception as bug:
+                log.exception("a key's configuration cannot be read")
+                raise RouterError(
+                    500,
+                    "internal_error",
+                    "The router failed on this key's configuration. Tell its operator the time.",
+                    type="server_error",
+                ) from bug
         if found is None:
             raise _unknown_key()
         snapshot, key = found

@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ from typing import Protocol
 
 from preferences.core import Preferences
 from routing.model import AUTO, Deployment
+
+log = logging.getLogger(__name__)
 
 SNAPSHOTS_MAX = 20_000
 UNKNOWN_TTL_S = 5.0
@@ -197,6 +200,9 @@ class SnapshotStore:
                 await self.catch_up()
             except DatabaseDown:
                 continue
+            except Exception:
+                # A bug here must not end the watch: without Redis it alone ends revoked keys.
+                log.exception("what changed cannot be read")
 
     async def catch_up(self) -> None:
         """Reloads what changed, and what is old enough for its prices to have changed."""
@@ -209,4 +215,10 @@ class SnapshotStore:
             if changed.get(s.organization_id, 0) > s.epoch or s.loaded_at_s < oldest
         ]
         for organization_id in stale:
-            await self.reload(organization_id)
+            try:
+                await self.reload(organization_id)
+            except DatabaseDown:
+                raise
+            except Exception:
+                # One organization that cannot be read must not keep news from the others.
+                log.exception("organization %s cannot be read", organization_id)
