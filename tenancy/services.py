@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from ipaddress import ip_network
 from uuid import UUID
@@ -34,7 +34,7 @@ class NewKey:
     """A key just made, with the secret that is shown once and never again."""
 
     key: ApiKey
-    secret: str
+    secret: str = field(repr=False)
 
 
 def _invalid(param: str, message: str) -> RouterError:

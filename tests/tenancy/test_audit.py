@@ -1,0 +1,307 @@
+"""Who changed what, from what to what, when and from where: for every change there is.
+
+A function that is added to a ``services.py`` fails here until it stands in one of the two tables.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+import redis
+from django.conf import settings
+from django.db import ProgrammingError, connection, transaction
+from django.utils import timezone
+
+import analytics.services
+import catalog.services
+import preferences.services
+import tenancy.services
+from catalog.presets import ModelPreset
+from tenancy import changes
+from tenancy.core import Actor, Role, Scope, live_key
+from tenancy.models import ApiKey, AuditEntry, Organization, new_id
+from tenancy.scope import tenant_scope
+from tenancy.selectors import audit_entries
+from tests.conftest import Cast
+
+SERVICES = (tenancy.services, catalog.services, preferences.services, analytics.services)
+ACTOR = Actor("user", new_id(), "alice@example.com", "203.0.113.9")
+SECRET = "sk-canary-0123456789"
+MODEL = ModelPreset("tiny", 8_192, 1_024, frozenset({"streaming"}), 40)
+LATER = timezone.now() + timedelta(days=1)
+
+# What changes no configuration of an organization.
+OTHERS = {
+    "create_user": "a person belongs to no organization yet",
+    "open_secret": "reads",
+    "origin_of": "reads",
+    "providers_of_environment": "reads",
+    "as_dict": "reads",
+    "keep_partitions": "upkeep of the ledger, of no organization",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What to do, and the entry that it leaves."""
+
+    do: Callable[[Cast], Any]
+    action: str
+    kind: str
+    name: str
+    before: dict[str, Any] | None
+    after: dict[str, Any] | None
+
+
+def key_of(cast: Cast) -> ApiKey:
+    with tenant_scope(cast.acme.id):
+        return ApiKey.objects.get()
+
+
+def connected(cast: Cast) -> Any:
+    return catalog.services.connect_provider(
+        cast.acme.id, preset="openai", secret=SECRET, actor=ACTOR, models=[]
+    )
+
+
+CHANGES = {
+    "create_organization": Change(
+        lambda cast: tenancy.services.create_organization(
+            name="New", owner=cast.alice, actor=ACTOR, time_zone="Asia/Tokyo"
+        ),
+        "organization.create",
+        "organization",
+        "New",
+        None,
+        {"name": "New", "time_zone": "Asia/Tokyo", "owner": "alice-test@example.com"},
+    ),
+    "add_member": Change(
+        lambda cast: tenancy.services.add_member(
+            cast.acme.id, user=cast.bob, role=Role.ADMIN, actor=ACTOR
+        ),
+        "member.set_role",
+        "member",
+        "bob-test@example.com",
+        {"role": "viewer"},
+        {"role": "admin"},
+    ),
+    "create_key": Change(
+        lambda cast: tenancy.services.create_key(
+            cast.acme.id,
+            name="batch",
+            scopes=[Scope.GATEWAY],
+            actor=ACTOR,
+            expires_at=LATER,
+            allowed_networks=["10.0.0.0/8"],
+        ),
+        "api_key.create",
+        "api_key",
+        "batch",
+        None,
+        {
+            "scopes": ["gateway"],
+            "allowed_networks": ["10.0.0.0/8"],
+            "expires_at": LATER.isoformat(),
+        },
+    ),
+    "rotate_key": Change(
+        lambda cast: tenancy.services.rotate_key(
+            cast.acme.id, key_of(cast).id, overlap=timedelta(hours=1), actor=ACTOR
+        ),
+        "api_key.rotate",
+        "api_key",
+        "acme key",
+        None,
+        {"older_secrets_end_at": ...},
+    ),
+    "revoke_key": Change(
+        lambda cast: tenancy.services.revoke_key(cast.acme.id, key_of(cast).id, actor=ACTOR),
+        "api_key.revoke",
+        "api_key",
+        "acme key",
+        {"revoked_at": None},
+        {"revoked_at": ...},
+    ),
+    "connect_provider": Change(
+        connected,
+        "provider.connect",
+        "provider",
+        "OpenAI",
+        None,
+        {"base_url": "https://api.openai.com/v1", "credential": "set"},
+    ),
+    "connect_sandbox": Change(
+        lambda cast: catalog.services.connect_sandbox(
+            cast.acme.id, base_url="https://sandbox.example.com", actor=ACTOR
+        ),
+        "provider.connect",
+        "provider",
+        "Sandbox (Anthropic wire)",
+        None,
+        {"base_url": "https://sandbox.example.com/v1", "credential": "set"},
+    ),
+    "add_deployment": Change(
+        lambda cast: catalog.services.add_deployment(
+            connected(cast), MODEL, actor=ACTOR, prices={"input_nano_per_mtok": 5}
+        ),
+        "deployment.create",
+        "provider",
+        "OpenAI",
+        None,
+        {"model": "tiny", "input_nano_per_mtok": 5},
+    ),
+    "set_credential": Change(
+        lambda cast: catalog.services.set_credential(connected(cast), SECRET + "x", actor=ACTOR),
+        "credential.set",
+        "provider",
+        "OpenAI",
+        {"credential": "set"},
+        {"credential": "set anew"},
+    ),
+    "save_preferences": Change(
+        lambda cast: preferences.services.save_preferences(
+            cast.acme.id, None, {"max_cost_per_request_nano": 50_000_000}, actor=ACTOR
+        ),
+        "preferences.update",
+        "preferences",
+        "organization default",
+        {"max_cost_per_request": None},
+        {"max_cost_per_request": "0.05"},
+    ),
+    "save_key_preferences": Change(
+        lambda cast: preferences.services.save_key_preferences(
+            cast.acme.id, key_of(cast).id, {"max_latency_ms": 900}, actor=ACTOR
+        ),
+        "preferences.update",
+        "api_key",
+        "acme key",
+        {"max_latency_ms": None},
+        {"max_latency_ms": 900},
+    ),
+}
+
+
+def entries(organization_id: UUID) -> list[AuditEntry]:
+    with tenant_scope(organization_id):
+        return list(audit_entries(organization_id))
+
+
+def epoch(organization_id: UUID) -> int:
+    with tenant_scope(organization_id):
+        return Organization.objects.get(id=organization_id).epoch
+
+
+def epoch_in_redis(organization_id: UUID) -> int:
+    with redis.Redis.from_url(settings.REDIS_URL) as client:
+        return int(client.hget(live_key(organization_id.hex), "e") or 0)  # type: ignore[arg-type]
+
+
+def test_every_function_that_changes_something_stands_here() -> None:
+    found = {
+        name
+        for module in SERVICES
+        for name, function in inspect.getmembers(module, inspect.isfunction)
+        if function.__module__ == module.__name__ and not name.startswith("_")
+    }
+    assert found == CHANGES.keys() | OTHERS.keys()
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_a_change_leaves_who_what_when_and_from_where(cast: Cast, change: Change) -> None:
+    known, epoch_before, began = set(entries(cast.acme.id)), epoch(cast.acme.id), timezone.now()
+    made = change.do(cast)
+    organization_id = made.id if change.action == "organization.create" else cast.acme.id
+    entry = entries(organization_id)[0]
+    assert entry not in known
+    assert (entry.actor_kind, entry.actor_id, entry.actor) == ("user", ACTOR.id, ACTOR.name)
+    assert entry.source == "203.0.113.9"
+    assert (entry.action, entry.object_kind) == (change.action, change.kind)
+    assert entry.object_name == change.name
+    assert entry.object_id is not None
+    assert began <= entry.created_at <= timezone.now()
+    assert entry.before == change.before
+    assert entry.after is not None
+    assert change.after is not None
+    assert entry.after.keys() == change.after.keys()
+    for name, value in change.after.items():
+        assert entry.after[name] == value or (value is ... and entry.after[name])
+    assert SECRET not in str(entry.after)
+    if organization_id == cast.acme.id:
+        assert epoch(cast.acme.id) > epoch_before
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "UPDATE tenancy_auditentry SET actor = 'somebody else'",
+        "DELETE FROM tenancy_auditentry",
+        "TRUNCATE tenancy_auditentry",
+        "ALTER TABLE tenancy_auditentry DISABLE TRIGGER ALL",
+        "DROP TRIGGER append_only ON tenancy_auditentry",
+    ],
+)
+def test_the_trail_is_only_added_to(cast: Cast, sql: str) -> None:
+    before = len(entries(cast.acme.id))
+    with (
+        pytest.raises(ProgrammingError) as why,
+        tenant_scope(cast.acme.id),
+        connection.cursor() as cursor,
+    ):
+        cursor.execute(sql)
+    assert getattr(why.value.__cause__, "sqlstate", None) == "42501"
+    assert len(entries(cast.acme.id)) == before > 0
+
+
+def test_an_organization_with_a_trail_cannot_be_deleted_by_a_web_process(cast: Cast) -> None:
+    with pytest.raises(ProgrammingError), tenant_scope(cast.acme.id):
+        Organization.objects.filter(id=cast.acme.id).delete()
+
+
+def test_nobody_reads_the_trail_of_others(cast: Cast) -> None:
+    theirs = {entry.id for entry in entries(cast.rival.id)}
+    with tenant_scope(cast.acme.id):
+        assert not list(audit_entries(cast.rival.id))
+        assert not theirs & set(AuditEntry.objects.values_list("id", flat=True))
+
+
+def test_a_change_reaches_redis_once_it_is_committed(committed: Cast) -> None:
+    id_ = committed.acme.id
+    before = epoch(id_)
+    assert epoch_in_redis(id_) == before
+    with transaction.atomic():
+        tenancy.services.revoke_key(id_, key_of(committed).id, actor=ACTOR)
+        assert epoch_in_redis(id_) == before
+    assert epoch_in_redis(id_) == epoch(id_) > before
+
+
+def test_a_change_that_is_rolled_back_is_never_announced(committed: Cast) -> None:
+    id_ = committed.acme.id
+    before, trail = epoch(id_), len(entries(id_))
+    with transaction.atomic():
+        tenancy.services.revoke_key(id_, key_of(committed).id, actor=ACTOR)
+        transaction.set_rollback(True)
+    assert epoch_in_redis(id_) == epoch(id_) == before
+    assert len(entries(id_)) == trail
+
+
+def test_an_epoch_in_redis_never_falls(committed: Cast) -> None:
+    id_ = committed.acme.id
+    now = epoch_in_redis(id_)
+    changes.publish(id_, now - 1)
+    assert epoch_in_redis(id_) == now
+
+
+def test_a_change_stands_without_redis(
+    committed: Cast, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    with redis.Redis(port=1, socket_connect_timeout=0.5) as away:
+        monkeypatch.setattr(changes, "_redis", lambda: away)
+        tenancy.services.revoke_key(committed.acme.id, key_of(committed).id, actor=ACTOR)
+    assert entries(committed.acme.id)[0].action == "api_key.revoke"
+    assert "Redis did not take epoch" in caplog.text
