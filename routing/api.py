@@ -12,6 +12,8 @@ from django.http.response import HttpResponseBase
 from ninja import Router
 from ninja.responses import codes_4xx, codes_5xx
 
+from lib.errors import RouterError
+from routing.door import error_reply, unknown_url
 from routing.gateway import Gateway
 from routing.incoming import Incoming, Reply
 from routing.runtime import running
@@ -67,12 +69,29 @@ async def show_model(request: HttpRequest, model: str) -> HttpResponseBase:
     return await _answer(request, lambda gateway, sent: gateway.show_model(sent, model))
 
 
+@router.api_operation(
+    ["GET", "POST", "PUT", "PATCH", "DELETE"], "/{path:rest}", include_in_schema=False
+)
+async def elsewhere(request: HttpRequest, rest: str) -> HttpResponseBase:
+    """Every other address, in the shape that clients of the gateway read."""
+    return _response(error_reply(unknown_url(request.method or "", request.path)))
+
+
 async def _answer(
     request: HttpRequest, ask: Callable[[Gateway, Incoming], Awaitable[Reply]]
 ) -> HttpResponseBase:
+    runtime = running()
     headers = [(n.lower().encode(), v.encode("latin-1")) for n, v in request.headers.items()]
+    try:
+        runtime.door.check_head(headers)
+        runtime.door.check_size(len(request.body))
+    except RouterError as refused:
+        return _response(error_reply(refused))
     sent = Incoming(headers, request.body, request.META.get("REMOTE_ADDR", ""))
-    reply = await ask(running().gateway, sent)
+    return _response(await ask(runtime.gateway, sent))
+
+
+def _response(reply: Reply) -> HttpResponseBase:
     response: HttpResponseBase
     if reply.stream is None:
         response = HttpResponse(reply.body, status=reply.status)

@@ -45,7 +45,7 @@ class Door:
             handle = self._route(scope)
             body = await self._body(scope, receive)
         except RouterError as refused:
-            await _send_reply(_error(refused), send)
+            await _send_reply(error_reply(refused), send)
             return
         if body is None:
             return
@@ -74,28 +74,35 @@ class Door:
         if path.startswith(_MODELS + "/"):
             _need(method, "GET", path)
             return lambda incoming: self._gateway.show_model(incoming, path[len(_MODELS) + 1 :])
-        raise RouterError(
-            404,
-            "unknown_url",
-            f"There is no {method} {path[:200]}. There are POST /v1/chat/completions, "
-            "POST /v1/embeddings and GET /v1/models.",
-        )
+        raise unknown_url(method, path)
 
-    async def _body(self, scope: Scope, receive: Receive) -> bytes | None:
-        """The whole body; None when the client left while sending it."""
-        limit = self._body_bytes_max
-        for name, value in scope["headers"]:
-            if name == b"content-length" and value.isdigit() and int(value) > limit:
-                raise _too_large(limit)
-            if name == b"content-encoding" and value != b"identity":
+    def check_head(self, headers: list[tuple[bytes, bytes]]) -> None:
+        """Raises ``RouterError`` when the headers announce a body that is not taken."""
+        for name, value in headers:
+            if name == b"content-length" and value.isdigit():
+                self.check_size(int(value))
+            elif name == b"content-encoding" and value != b"identity":
                 raise RouterError(
                     415, "unsupported_encoding", "Send the body without content-encoding."
                 )
+
+    def check_size(self, size: int) -> None:
+        """Raises ``RouterError`` for a body of more bytes than are taken."""
+        if size > self._body_bytes_max:
+            raise RouterError(
+                413,
+                "body_too_large",
+                f"The body is larger than {self._body_bytes_max:,} bytes. "
+                "Shorten it, or send large files by URL.",
+            )
+
+    async def _body(self, scope: Scope, receive: Receive) -> bytes | None:
+        """The whole body; None when the client left while sending it."""
+        self.check_head(scope["headers"])
         event = await receive()
         body: bytes = event.get("body", b"")
         size = len(body)
-        if size > limit:
-            raise _too_large(limit)
+        self.check_size(size)
         if not event.get("more_body"):
             return body if event["type"] == "http.request" else None
         parts = [body]
@@ -105,8 +112,7 @@ class Door:
                 return None
             parts.append(event.get("body", b""))
             size += len(parts[-1])
-            if size > limit:
-                raise _too_large(limit)
+            self.check_size(size)
         return b"".join(parts)
 
 
@@ -163,14 +169,17 @@ def _need(method: str, wanted: str, path: str) -> None:
         raise RouterError(405, "method_not_allowed", f"{path} takes {wanted}, not {method}.")
 
 
-def _too_large(limit: int) -> RouterError:
+def unknown_url(method: str, path: str) -> RouterError:
+    """The error for an address that the gateway does not have."""
     return RouterError(
-        413,
-        "body_too_large",
-        f"The body is larger than {limit:,} bytes. Shorten it, or send large files by URL.",
+        404,
+        "unknown_url",
+        f"There is no {method} {path[:200]}. There are POST /v1/chat/completions, "
+        "POST /v1/embeddings and GET /v1/models.",
     )
 
 
-def _error(refused: RouterError) -> Reply:
+def error_reply(refused: RouterError) -> Reply:
+    """The answer to a request that the gateway never saw."""
     headers = [(b"content-type", b"application/json"), *refused.headers()]
     return Reply(refused.status, headers, orjson.dumps(refused.body()))
