@@ -118,11 +118,13 @@ def _locked(organization_id: UUID, user_id: UUID | None) -> UserRouterPreference
 def _refuse_stale(row: Wishes, changes: Mapping[str, Any], version: datetime) -> None:
     from tenancy.models import AuditEntry
 
-    since = AuditEntry.objects.filter(
+    entries = AuditEntry.objects.filter(
         organization_id=row.organization_id, object_id=row.id, created_at__gt=version
-    ).order_by("-created_at")
+    ).order_by("created_at", "id")
+    # The first is the entry of ``version`` itself: it is written after its row.
+    since = list(entries)[1:]
     names = {name.removesuffix("_nano") for name in changes}
-    for entry in since:
+    for entry in reversed(since):
         touched = names & set(entry.after or {})
         for name in sorted(touched):
             value = (entry.after or {}).get(name)
