@@ -75,6 +75,8 @@ async def test_a_streamed_chat(house: House) -> None:
     assert answer.headers["content-type"].startswith("text/event-stream")
     assert "content-length" not in answer.headers
     assert answer.text
+    # Nothing of the beginning is lost, and nothing of the end said twice.
+    assert answer.events[0]["choices"][0]["delta"]["role"] == "assistant"
     assert answer.data[-1] == "[DONE]"
     assert answer.data.count("[DONE]") == 1
     assert {event["model"] for event in answer.events} == {"sandbox-fast"}
