@@ -2,110 +2,217 @@
 
 import django.contrib.postgres.fields
 import django.db.models.deletion
+from django.db import migrations, models
+
 import tenancy.models
 import tenancy.policy
-from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('tenancy', '0002_functions'),
+        ("tenancy", "0002_functions"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='Provider',
+            name="Provider",
             fields=[
-                ('id', models.UUIDField(default=tenancy.models.new_id, editable=False, primary_key=True, serialize=False)),
-                ('slug', models.SlugField(max_length=40)),
-                ('preset', models.SlugField(db_comment='which entry of catalog.presets it is', max_length=40)),
-                ('name', models.CharField(max_length=80)),
-                ('base_url', models.CharField(max_length=400)),
-                ('wire', models.CharField(max_length=16)),
-                ('auth', models.CharField(max_length=16)),
-                ('region', models.CharField(blank=True, max_length=40)),
-                ('is_local', models.BooleanField(db_comment="calls stay on the operator's machines", default=False)),
-                ('is_sandbox', models.BooleanField(default=False)),
-                ('active', models.BooleanField(default=True)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('updated_at', models.DateTimeField(auto_now=True)),
-                ('organization', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='+', to='tenancy.organization')),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=tenancy.models.new_id,
+                        editable=False,
+                        primary_key=True,
+                        serialize=False,
+                    ),
+                ),
+                ("slug", models.SlugField(max_length=40)),
+                (
+                    "preset",
+                    models.SlugField(
+                        db_comment="which entry of catalog.presets it is", max_length=40
+                    ),
+                ),
+                ("name", models.CharField(max_length=80)),
+                ("base_url", models.CharField(max_length=400)),
+                ("wire", models.CharField(max_length=16)),
+                ("auth", models.CharField(max_length=16)),
+                ("region", models.CharField(blank=True, max_length=40)),
+                (
+                    "is_local",
+                    models.BooleanField(
+                        db_comment="calls stay on the operator's machines", default=False
+                    ),
+                ),
+                ("is_sandbox", models.BooleanField(default=False)),
+                ("active", models.BooleanField(default=True)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                ("updated_at", models.DateTimeField(auto_now=True)),
+                (
+                    "organization",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="+",
+                        to="tenancy.organization",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='Deployment',
+            name="Deployment",
             fields=[
-                ('id', models.UUIDField(default=tenancy.models.new_id, editable=False, primary_key=True, serialize=False)),
-                ('model', models.CharField(db_comment='the name clients ask for', max_length=160)),
-                ('upstream_model', models.CharField(db_comment="the provider's name for it", max_length=160)),
-                ('operation', models.CharField(default='chat', max_length=16)),
-                ('context_window', models.IntegerField(db_comment='tokens, input and output together')),
-                ('max_output_tokens', models.IntegerField()),
-                ('capabilities', django.contrib.postgres.fields.ArrayField(base_field=models.CharField(max_length=16), default=list, size=None)),
-                ('region', models.CharField(blank=True, max_length=40)),
-                ('quality', models.SmallIntegerField(db_comment='0 to 100', default=50)),
-                ('input_nano_per_mtok', models.BigIntegerField(null=True)),
-                ('cached_nano_per_mtok', models.BigIntegerField(null=True)),
-                ('output_nano_per_mtok', models.BigIntegerField(null=True)),
-                ('price_source', models.CharField(blank=True, max_length=200)),
-                ('price_as_of', models.DateField(null=True)),
-                ('active', models.BooleanField(default=True)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('updated_at', models.DateTimeField(auto_now=True)),
-                ('organization', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='+', to='tenancy.organization')),
-                ('provider', models.ForeignKey(db_constraint=False, on_delete=django.db.models.deletion.CASCADE, related_name='deployments', to='catalog.provider')),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=tenancy.models.new_id,
+                        editable=False,
+                        primary_key=True,
+                        serialize=False,
+                    ),
+                ),
+                ("model", models.CharField(db_comment="the name clients ask for", max_length=160)),
+                (
+                    "upstream_model",
+                    models.CharField(db_comment="the provider's name for it", max_length=160),
+                ),
+                ("operation", models.CharField(default="chat", max_length=16)),
+                (
+                    "context_window",
+                    models.IntegerField(db_comment="tokens, input and output together"),
+                ),
+                ("max_output_tokens", models.IntegerField()),
+                (
+                    "capabilities",
+                    django.contrib.postgres.fields.ArrayField(
+                        base_field=models.CharField(max_length=16), default=list, size=None
+                    ),
+                ),
+                ("region", models.CharField(blank=True, max_length=40)),
+                ("quality", models.SmallIntegerField(db_comment="0 to 100", default=50)),
+                ("input_nano_per_mtok", models.BigIntegerField(null=True)),
+                ("cached_nano_per_mtok", models.BigIntegerField(null=True)),
+                ("output_nano_per_mtok", models.BigIntegerField(null=True)),
+                ("price_source", models.CharField(blank=True, max_length=200)),
+                ("price_as_of", models.DateField(null=True)),
+                ("active", models.BooleanField(default=True)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                ("updated_at", models.DateTimeField(auto_now=True)),
+                (
+                    "organization",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="+",
+                        to="tenancy.organization",
+                    ),
+                ),
+                (
+                    "provider",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="deployments",
+                        to="catalog.provider",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='Credential',
+            name="Credential",
             fields=[
-                ('id', models.UUIDField(default=tenancy.models.new_id, editable=False, primary_key=True, serialize=False)),
-                ('origin', models.CharField(db_comment='scheme://host:port', max_length=300)),
-                ('secret_sealed', models.BinaryField()),
-                ('last_four', models.CharField(max_length=4)),
-                ('active', models.BooleanField(default=True)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('organization', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='+', to='tenancy.organization')),
-                ('provider', models.ForeignKey(db_constraint=False, on_delete=django.db.models.deletion.CASCADE, related_name='credentials', to='catalog.provider')),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=tenancy.models.new_id,
+                        editable=False,
+                        primary_key=True,
+                        serialize=False,
+                    ),
+                ),
+                ("origin", models.CharField(db_comment="scheme://host:port", max_length=300)),
+                ("secret_sealed", models.BinaryField()),
+                ("last_four", models.CharField(max_length=4)),
+                ("active", models.BooleanField(default=True)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                (
+                    "organization",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="+",
+                        to="tenancy.organization",
+                    ),
+                ),
+                (
+                    "provider",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="credentials",
+                        to="catalog.provider",
+                    ),
+                ),
             ],
         ),
         migrations.AddConstraint(
-            model_name='provider',
-            constraint=tenancy.policy.TenantPolicy(all_rows=(), column='organization_id', name='provider_policy'),
+            model_name="provider",
+            constraint=tenancy.policy.TenantPolicy(
+                all_rows=(), column="organization_id", name="provider_policy"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='provider',
-            constraint=models.UniqueConstraint(fields=('organization', 'slug'), name='provider_slug'),
+            model_name="provider",
+            constraint=models.UniqueConstraint(
+                fields=("organization", "slug"), name="provider_slug"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='provider',
-            constraint=models.UniqueConstraint(fields=('organization', 'id'), name='provider_tenant_id'),
+            model_name="provider",
+            constraint=models.UniqueConstraint(
+                fields=("organization", "id"), name="provider_tenant_id"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='deployment',
-            constraint=tenancy.policy.TenantPolicy(all_rows=(), column='organization_id', name='deployment_policy'),
+            model_name="deployment",
+            constraint=tenancy.policy.TenantPolicy(
+                all_rows=(), column="organization_id", name="deployment_policy"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='deployment',
-            constraint=tenancy.policy.TenantForeignKey(column='provider_id', name='deployment_provider', on_delete='CASCADE', to='catalog_provider'),
+            model_name="deployment",
+            constraint=tenancy.policy.TenantForeignKey(
+                column="provider_id",
+                name="deployment_provider",
+                on_delete="CASCADE",
+                to="catalog_provider",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='deployment',
-            constraint=models.UniqueConstraint(fields=('organization', 'provider', 'model'), name='deployment_model'),
+            model_name="deployment",
+            constraint=models.UniqueConstraint(
+                fields=("organization", "provider", "model"), name="deployment_model"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='deployment',
-            constraint=models.CheckConstraint(condition=models.Q(('quality__gte', 0), ('quality__lte', 100)), name='deployment_quality'),
+            model_name="deployment",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("quality__gte", 0), ("quality__lte", 100)),
+                name="deployment_quality",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='credential',
-            constraint=tenancy.policy.TenantPolicy(all_rows=(), column='organization_id', name='credential_policy'),
+            model_name="credential",
+            constraint=tenancy.policy.TenantPolicy(
+                all_rows=(), column="organization_id", name="credential_policy"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='credential',
-            constraint=tenancy.policy.TenantForeignKey(column='provider_id', name='credential_provider', on_delete='CASCADE', to='catalog_provider'),
+            model_name="credential",
+            constraint=tenancy.policy.TenantForeignKey(
+                column="provider_id",
+                name="credential_provider",
+                on_delete="CASCADE",
+                to="catalog_provider",
+            ),
         ),
     ]
