@@ -6,7 +6,6 @@ import os
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,92 +16,18 @@ import psycopg
 import pytest
 
 from analytics.ledger import Ledger
-from catalog.usage import Usage
-from lib.ids import uuid7_text
 from routing import journal as journal_file
 from routing.drain import Drainer, DrainerRuns
 from routing.journal import Journal
-from routing.model import Candidate, Decision
-from routing.record import Record
-from tests.routing.deployments import WANTED, deployment
+from tests.routing.ledger_calls import CANDIDATE, COST, URL, Calls, outcome
 
 ROOT = Path(__file__).parents[2]
-URL = os.environ.get("DATABASE_INGEST_URL", "")
 pytestmark = pytest.mark.skipif(not URL, reason="DATABASE_INGEST_URL is not set")
-
-CANDIDATE = Candidate(deployment(price_json=b'{"input":7}'), estimate_nano=777)
-COST = 1_234
 
 
 def no_sleep(seconds: float) -> None:
     """For drainers that must not wait."""
     raise AssertionError("the drainer waits")
-
-
-class Calls:
-    """Calls of one organization that nobody else has, and what the ledger holds of them."""
-
-    def __init__(self) -> None:
-        self.organization = uuid4()
-        self._database = psycopg.connect(URL, autocommit=True)
-
-    def record(self, **fields: Any) -> Record:
-        """A call that was answered."""
-        now_ms = time.time_ns() // 1_000_000
-        values: dict[str, Any] = {
-            "id": uuid7_text(now_ms, int.from_bytes(os.urandom(8), "big")),
-            "organization_id": self.organization.hex,
-            "created_ms": now_ms,
-            "operation": "chat",
-            "api_key_id": uuid4().hex,
-            "user_id": None,
-            "model_requested": "m",
-            "decision": Decision((CANDIDATE,), (), WANTED),
-            "answered_by": CANDIDATE,
-            "usage": Usage(input_tokens=10, output_tokens=5),
-            "cost_nano": COST,
-        }
-        return Record(**(values | fields))
-
-    def make(self, journal: Journal, count: int = 1, **fields: Any) -> None:
-        """Calls written down from admission to outcome."""
-        for _ in range(count):
-            record = self.record(**fields)
-            journal.append(record.admission(CANDIDATE))
-            journal.append(outcome(record))
-
-    def rows(self, columns: str = "count(*), coalesce(sum(cost_nano), 0)") -> list[Any]:
-        """What the ledger has of these calls."""
-        query = f"SELECT {columns} FROM router_analytics WHERE organization_id = %s"
-        return self._database.execute(query, [self.organization]).fetchall()
-
-    def rollups(self) -> tuple[int, int, int]:
-        """Calls, cost and input tokens of the rollups."""
-        query = (
-            "SELECT coalesce(sum(calls), 0), coalesce(sum(cost_nano), 0),"
-            " coalesce(sum(input_tokens), 0) FROM router_rollups WHERE organization_id = %s"
-        )
-        (row,) = self._database.execute(query, [self.organization]).fetchall()
-        return int(row[0]), int(row[1]), int(row[2])
-
-    def timed(self) -> int:
-        """Calls in the latency histogram."""
-        query = "SELECT sum(calls) FROM router_latency_rollups WHERE organization_id = %s"
-        (row,) = self._database.execute(query, [self.organization]).fetchall()
-        return int(row[0] or 0)
-
-    def quarantined(self, writer: str) -> list[bytes]:
-        """The records of a writer that were set aside."""
-        query = "SELECT record FROM router_quarantine WHERE writer = %s ORDER BY id"
-        return [bytes(row[0]) for row in self._database.execute(query, [writer])]
-
-    def close(self) -> None:
-        self._database.close()
-
-
-def outcome(record: Record) -> bytes:
-    """The record of an answered call's end."""
-    return record.outcome(status=200, error_code="", latency_ms=40, overhead_us=90)
 
 
 @pytest.fixture

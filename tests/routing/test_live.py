@@ -16,7 +16,7 @@ import pytest
 
 from routing.live import Admission, Live
 from routing.model import HEALTHY, Health
-from routing.redis_pipe import RedisPipe
+from routing.redis_pipe import Address, RedisPipe
 from tenancy.core import live_key
 
 URL = os.environ.get("REDIS_URL", "")
@@ -327,6 +327,26 @@ async def test_without_redis_the_health_last_seen_stands(house: House, silent: s
     assert "e" not in admission.health
     await shut(house.live._pipe)
     house.live._pipe = connected
+
+
+async def test_a_redis_that_falls_silent_for_good_is_waited_for_once(
+    house: House, silent: str
+) -> None:
+    await house.tell("x")
+    connection, address = house.pipe._connection, house.pipe._address
+    assert connection is not None
+    assert connection._transport is not None
+    connection._transport.pause_reading()
+    house.pipe._address = Address.from_url(silent)
+    assert not (await house.admit("d")).reachable
+    began = time.monotonic()
+    assert not (await house.admit("d")).reachable
+    assert time.monotonic() - began < 0.1
+    house.pipe.close()
+    house.pipe._address = address
+    async with asyncio.timeout(3):
+        while not (await house.admit("d")).reachable:  # noqa: ASYNC110 - calls look for it
+            await asyncio.sleep(0.02)
 
 
 async def test_a_redis_that_falls_silent_is_dropped_and_found_again(house: House) -> None:
