@@ -36,6 +36,9 @@ def list_calls(
         raise RouterError(
             422, "invalid_value", "status is one of: ok, failed, fallback.", param="status"
         )
+    for name, value in (("provider", provider), ("model", model)):
+        if "\x00" in value:
+            raise RouterError(422, "invalid_value", "No name holds a NUL.", param=name)
     filters = selectors.Filters(status=status, provider=provider, model=model, key=key)
     page = selectors.call_page(holder(request).organization_id, filters, older=_cursor(cursor))
     return {
