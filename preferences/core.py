@@ -17,6 +17,10 @@ class Priority(StrEnum):
     PRIVACY = "privacy"
 
 
+LATENCY_MS_MIN = 50
+LATENCY_MS_MAX = 600_000
+
+
 @dataclass(frozen=True, slots=True)
 class Preferences:
     """One level's wishes; None and empty leave the level above as it is.

@@ -12,7 +12,7 @@ from django.db import transaction
 from catalog.selectors import provider_slugs
 from lib.errors import RouterError
 from lib.money import dollars
-from preferences.core import Priority
+from preferences.core import LATENCY_MS_MAX, LATENCY_MS_MIN, Priority
 from preferences.models import KeyPreferences, UserRouterPreferences, Wishes
 from preferences.selectors import of_user
 from tenancy import audit
@@ -22,8 +22,6 @@ from tenancy.scope import tenant_scope
 
 COST_NANO_MAX = 1_000 * 10**9
 THRESHOLD_NANO_MAX = 1_000_000 * 10**9
-LATENCY_MS_MIN = 50
-LATENCY_MS_MAX = 600_000
 PROVIDERS_MAX = 50
 
 

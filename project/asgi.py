@@ -16,6 +16,9 @@ from project.health import ready  # noqa: E402
 from routing.door import Receive, Scope, Send  # noqa: E402
 from routing.runtime import Runtime  # noqa: E402
 
+# The gateway's description is a page like any other.
+_OPENAPI = "/v1/openapi.json"
+
 
 class Application:
     """Opens the gateway with the process and closes it with it."""
@@ -27,7 +30,7 @@ class Application:
         """One connection event or request."""
         if scope["type"] == "http":
             path: str = scope["path"]
-            if path.startswith("/v1/") and self.runtime is not None:
+            if path.startswith("/v1/") and path != _OPENAPI and self.runtime is not None:
                 await self.runtime.door(scope, receive, send)
             elif path == "/health/live":
                 await _plain(send, 200, b"ok")

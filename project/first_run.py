@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import secrets
 import subprocess
 import sys
 
@@ -19,9 +18,8 @@ def provision(house: House) -> str:
 
     Provider keys in the environment (OPENAI_API_KEY and others) are taken in with it.
     """
-    password = secrets.token_urlsafe(12)
     command = [sys.executable, "manage.py", "provision", "--organization", ORGANIZATION]
-    command += ["--email", EMAIL, "--password", password, "--scopes", "gateway,admin", "--json"]
+    command += ["--email", EMAIL, "--scopes", "gateway,admin", "--json"]
     if house.sandbox_port:
         command.append("--sandbox")
     done = subprocess.run(  # noqa: S603 - our own command
@@ -37,27 +35,30 @@ def provision(house: House) -> str:
     if done.returncode != 0:
         last = (done.stderr.strip().splitlines() or ["no message"])[-1]
         raise StartRefused(f"The first organization could not be created: {last}")
-    return welcome(house.public_url, password=password, key=_key(done.stdout))
+    made = json.loads(done.stdout.strip().splitlines()[-1])
+    return welcome(
+        house.public_url,
+        password=made["password"],
+        key=made["api_key"],
+        providers=made["providers"],
+    )
 
 
-def welcome(public_url: str, *, password: str, key: str) -> str:
-    """Address, sign-in, and a call that works as pasted."""
+def welcome(public_url: str, *, password: str, key: str, providers: list[str]) -> str:
+    """Address, sign-in, and a call that works as pasted once a provider is connected."""
+    first = "A first call:"
+    if not providers:
+        first = "No provider is connected yet (./manage provider --help); then:"
     return f"""
   Dashboard   {public_url}/enterprise-router/
   Sign-in     {EMAIL}
   Password    {password}
   API key     {key}
 
-  These are shown once; change the password after signing in. A first call:
+  These are shown once; change the password after signing in. {first}
 
 curl {public_url}/v1/chat/completions \\
   -H "Authorization: Bearer {key}" \\
   -H "Content-Type: application/json" \\
   -d '{{"model": "auto", "messages": [{{"role": "user", "content": "Say hello."}}]}}'
 """
-
-
-def _key(printed: str) -> str:
-    """The API key from what `manage.py provision --json` printed last."""
-    found = json.loads(printed.strip().splitlines()[-1])
-    return str(found["api_key"])

@@ -24,6 +24,9 @@ class StartRefused(Exception):
     """Starting makes no sense; the message is one sentence for the person who asked for it."""
 
 
+ENVIRONMENT = "environment.json"
+
+
 @dataclass(frozen=True, slots=True)
 class Folder:
     """A data folder held by this process alone."""
@@ -104,6 +107,19 @@ def remember(folder: Folder, name: str, value: str) -> None:
 def recall(folder: Folder, name: str) -> str | None:
     """What ``remember`` kept under this name, if anything."""
     return _read_json(folder.path / "servers.json").get(name)
+
+
+def keep_environment(folder: Folder, environment: dict[str, str]) -> None:
+    """Remembers the settings that the processes run with, for ./manage; readable by the owner."""
+    _write_json(folder.path / ENVIRONMENT, environment)
+
+
+def read_environment(path: Path) -> dict[str, str]:
+    """What ``keep_environment`` kept; raises ``StartRefused`` where ./up never ran."""
+    found = _read_json(path / ENVIRONMENT)
+    if not found:
+        raise StartRefused(f"Nothing was started with {path} yet: run ./up first.")
+    return found
 
 
 def free_port(folder: Folder, name: str) -> int:

@@ -19,8 +19,8 @@ async def ready(runtime: Runtime | None) -> tuple[int, str]:
     """
     if runtime is None:
         return 503, "starting"
-    if not runtime.journal.has_room():
-        return 503, "journal: no room on the disk"
+    if not runtime.journal.is_writable():
+        return 503, "journal: the disk is full or failed"
     try:
         async with asyncio.timeout(CHECK_TIMEOUT_S):
             await asyncio.to_thread(_ask_database)

@@ -24,6 +24,7 @@ from project.folder import (
     Folder,
     StartRefused,
     free_port,
+    keep_environment,
     open_folder,
     read_secrets,
     recall,
@@ -106,6 +107,7 @@ def _start(
         secrets=secrets,
         given=environment,
     )
+    keep_environment(folder, processes.kept_environment(house))
     if house.sandbox_port:
         supervisor.start(processes.sandbox(house))
     supervisor.say(f"{postgres.label}, {redis.label}, data in {folder.path}")

@@ -75,6 +75,14 @@ def environment(house: House) -> dict[str, str]:
     return unset | given | settings
 
 
+def kept_environment(house: House) -> dict[str, str]:
+    """The settings that ./manage needs to run a command beside the processes."""
+    env = environment(house)
+    names = ("DATABASE_URL", "REDIS_URL", "DATA_DIR", "SANDBOX_URL", "PUBLIC_URL")
+    more = ("ALLOWED_HOSTS", "PRIVATE_NETWORKS", "TRUSTED_PROXY_COUNT", *_SECRETS)
+    return {name: env[name] for name in (*names, *more) if name in env}
+
+
 def migrate_environment(house: House) -> dict[str, str]:
     """The settings of release steps: the only ones that sign in as er_migrate."""
     return environment(house) | {"DATABASE_URL": house.databases.migrate}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from project import env
 
@@ -80,17 +81,19 @@ DATABASES = {
     "default": {
         **env.database("DATABASE_URL"),
         "CONN_MAX_AGE": 0,
+        "CONN_HEALTH_CHECKS": True,
         "OPTIONS": {} if TESTING else {"pool": _POOL},
     }
 }
 DATABASE_INGEST_URL = env.text("DATABASE_INGEST_URL", "")
 REDIS_URL = env.redis("REDIS_URL", "redis://127.0.0.1:6379/0")
-CELERY_BROKER_URL = env.text("CELERY_BROKER_URL", REDIS_URL.rsplit("/", 1)[0] + "/1")
+CELERY_BROKER_URL = env.text("CELERY_BROKER_URL", urlsplit(REDIS_URL)._replace(path="/1").geturl())
 CACHES = {
     "default": {
         "BACKEND": "django.core.cache.backends.redis.RedisCache",
         "LOCATION": REDIS_URL,
         "KEY_PREFIX": "er-cache",
+        "OPTIONS": {"socket_timeout": 1.0, "socket_connect_timeout": 1.0},
     }
 }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
@@ -118,6 +121,11 @@ ACCOUNT_USER_MODEL_USERNAME_FIELD = None
 ACCOUNT_EMAIL_VERIFICATION = "optional" if EMAIL_CONSOLE else "mandatory"
 ACCOUNT_SIGNUP_REDIRECT_URL = "/enterprise-router/"
 ALLAUTH_TRUSTED_PROXY_COUNT = env.number("TRUSTED_PROXY_COUNT", 0, at_least=0, at_most=10)
+if HTTPS and not ALLAUTH_TRUSTED_PROXY_COUNT and not TESTING:
+    raise env.SettingError(
+        "PUBLIC_URL is https://, which a proxy in front must serve: set TRUSTED_PROXY_COUNT to how "
+        "many proxies there are, or every page would redirect for ever."
+    )
 LOGIN_URL = "/accounts/login/"
 LOGIN_REDIRECT_URL = "/enterprise-router/"
 ACCOUNT_LOGOUT_REDIRECT_URL = "/accounts/login/"

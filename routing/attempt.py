@@ -6,6 +6,7 @@ early is replaced unseen. After that a failure ends the stream with an explicit 
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
@@ -13,22 +14,32 @@ from typing import Any
 
 from catalog.pricing import cost_nano, upper_bound_nano
 from catalog.usage import Usage
+from lib.errors import RouterError
 from lib.money import dollars
-from routing.core import RETRYABLE, Failure
+from routing.core import Failure
+from routing.failures import (
+    EMPTY_STREAM,
+    ERROR_BYTES_MAX,
+    NO_STREAM,
+    as_upstream,
+    broken,
+    in_band,
+    refused,
+)
 from routing.live import Live
 from routing.model import Candidate
 from routing.record import CLIENT_LEFT, Record
 from routing.upstream import Response, Upstream, UpstreamError
 from routing.wire import WIRES
-from routing.wire.base import Request, Stream, UpstreamFailure, Wire
+from routing.wire.base import Request, Stream, Wire
 from routing.wire.sse import DONE_EVENT, error_event
 
 CONNECT_TIMEOUT_S = 5.0
 WHOLE_TIMEOUT_S = 600.0
 FIRST_EVENT_TIMEOUT_S = 60.0
 IDLE_TIMEOUT_S = 60.0
+AFTER_DONE_S = 1.0
 ANSWER_BYTES_MAX = 64 * 2**20
-ERROR_BYTES_MAX = 256 * 2**10
 BYTES_PER_TOKEN = 4
 
 
@@ -74,7 +85,11 @@ class Attempter:
             told["status"] = outcome.status
             told["error"] = outcome.code
             told["message"] = outcome.message[:300]
-            if outcome.scope != "call":
+            if outcome.scope == "wire":
+                # Nothing was sent: it is told of, and is no attempt.
+                record.attempts.remove(told)
+                record.passed_over.append(told)
+            if outcome.scope in ("deployment", "credential"):
                 self._live.failed(
                     live_key,
                     deployment.id,
@@ -85,8 +100,8 @@ class Attempter:
         told["status"] = 200
         if isinstance(outcome, Streaming):
             record.first_token_ms = took_ms
+            # Whether it succeeded is known at its end.
             told["first_token_ms"] = took_ms
-            self._live.succeeded(live_key, deployment.id, latency_ms=0, first_ms=took_ms)
         else:
             self._live.succeeded(live_key, deployment.id, latency_ms=took_ms, first_ms=None)
         return outcome
@@ -97,11 +112,17 @@ class Attempter:
         deployment = candidate.deployment
         assert deployment.target is not None
         wire = WIRES[deployment.wire]
-        body = wire.encode(
-            request,
-            model=deployment.upstream_model,
-            max_output_tokens=deployment.max_output_tokens,
-        )
+        try:
+            body = wire.encode(
+                request,
+                model=deployment.upstream_model,
+                max_output_tokens=deployment.max_output_tokens,
+            )
+        except RouterError as why:
+            # Another deployment may speak a format that has it; this one is not to blame.
+            return Failure(
+                why.status, why.code, why.message, scope="wire", type=why.type, param=why.param
+            )
         response: Response | None = None
         asked_ns = time.monotonic_ns()
         try:
@@ -114,12 +135,12 @@ class Attempter:
                 idle_timeout_s=IDLE_TIMEOUT_S,
             )
             if response.status != 200:
-                return await _refused(wire, response)
+                return await refused(wire, response)
             if request.stream:
                 return await self._open_stream(wire, response, candidate, request, record)
             raw = await response.read(ANSWER_BYTES_MAX)
         except UpstreamError as why:
-            return _broken(why)
+            return broken(why)
         finally:
             record.waited_ns += time.monotonic_ns() - asked_ns
             if response is not None and not request.stream and not response.complete:
@@ -128,7 +149,7 @@ class Attempter:
             raw, id=record.id, created=record.created_ms // 1000, model=deployment.model
         )
         if answer.error is not None:
-            return _in_band(answer.error)
+            return in_band(answer.error)
         self._price(record, candidate, answer.usage, len(raw))
         return Answered(answer.body)
 
@@ -144,7 +165,7 @@ class Attempter:
         if kind.startswith(b"application/json"):
             raw = await response.read(ERROR_BYTES_MAX)
             answer = wire.decode_answer(raw, id="", created=0, model="")
-            return _in_band(answer.error or _NO_STREAM)
+            return in_band(answer.error or NO_STREAM)
         decoder = wire.new_stream(
             id=record.id,
             created=record.created_ms // 1000,
@@ -161,9 +182,9 @@ class Attempter:
                     break
                 held += decoder.feed(piece)
                 if decoder.error is not None:
-                    return _in_band(decoder.error)
+                    return in_band(decoder.error)
             if not (decoder.has_content or decoder.done):
-                return _in_band(_EMPTY_STREAM)
+                return in_band(EMPTY_STREAM)
             opened = True
             return Streaming(response, decoder, held)
         finally:
@@ -188,19 +209,25 @@ class Attempter:
                 if not piece:
                     break
             if decoder.done and not response.complete:
-                # [DONE] came; what is left of the body is a few bytes at most.
-                while await response.chunk():
-                    pass
+                await _finish(response)
         except UpstreamError as why:
             if not decoder.done:
-                streaming.failure = _broken(why)
+                streaming.failure = broken(why)
         if decoder.error is not None:
-            streaming.failure = _in_band(decoder.error)
+            streaming.failure = in_band(decoder.error)
         elif not decoder.done and streaming.failure is None:
             streaming.failure = Failure(502, "upstream_cut", "The provider ended the stream early.")
         if streaming.failure is not None:
             self._note_broken(streaming.failure, record, live_key)
-            yield error_event(_as_failure(streaming.failure))
+            yield error_event(as_upstream(streaming.failure))
+            return
+        assert record.answered_by is not None
+        self._live.succeeded(
+            live_key,
+            record.answered_by.deployment.id,
+            latency_ms=0,
+            first_ms=record.first_token_ms or 0,
+        )
 
     def _told_cost(self, streaming: Streaming, out: bytes, record: Record) -> bytes:
         """The last piece of a stream, with what the call cost as a comment before its end."""
@@ -275,104 +302,11 @@ class Attempter:
             record.cost_nano = upper_bound_nano(record.prompt_estimate, 0, 1, price)
 
 
-_EMPTY_STREAM = UpstreamFailure(
-    status=502,
-    code="upstream_empty",
-    type="upstream_error",
-    message="The provider's stream ended before any content.",
-)
-_NO_STREAM = UpstreamFailure(
-    status=502,
-    code="upstream_protocol",
-    type="upstream_error",
-    message="The provider answered a streaming request without a stream.",
-)
-_TIMEOUTS = {"first_byte": "before the first byte", "body": "in the middle", "connect": ""}
-
-
-async def _refused(wire: Wire, response: Response) -> Failure:
-    """A provider's error answer as a failure: whose fault, and what the client is told."""
-    body = await response.read(ERROR_BYTES_MAX)
-    told = wire.decode_error(response.status, body, response.headers, now=time.time())
-    status = response.status
-    if status in (401, 403):
-        return Failure(
-            502,
-            "provider_credential_refused",
-            f"The provider refused its credential ({status}). Renew it under Providers.",
-            scope="credential",
-        )
-    if status == 404 or status in RETRYABLE or status >= 500 or status < 400:
-        return _deployment_failure(status, told)
-    return Failure(
-        status,
-        told.code or "invalid_request",
-        told.message,
-        scope="call",
-        type=told.type,
-        param=told.param,
-        retry_after_s=told.retry_after_s,
-    )
-
-
-def _deployment_failure(status: int, told: UpstreamFailure) -> Failure:
-    if status == 429:
-        return Failure(
-            429,
-            told.code or "upstream_rate_limited",
-            f"The provider is limiting calls: {told.message}",
-            type="rate_limit_error",
-            retry_after_s=told.retry_after_s,
-        )
-    timed_out = status in (408, 504)
-    return Failure(
-        504 if timed_out else 502,
-        "upstream_timeout" if timed_out else "upstream_error",
-        f"The provider answered {status}: {told.message}",
-        retry_after_s=told.retry_after_s,
-        # A model that is not there now is not there in half a second either.
-        may_pass=status != 404,
-    )
-
-
-def _in_band(told: UpstreamFailure) -> Failure:
-    if told.status in (401, 403):
-        return Failure(
-            502,
-            "provider_credential_refused",
-            "The provider refused its credential. Renew it under Providers.",
-            scope="credential",
-        )
-    return _deployment_failure(told.status if told.status != 200 else 502, told)
-
-
-def _broken(why: UpstreamError) -> Failure:
-    """A connection that failed, as a failure; the message names no address."""
-    if why.kind == "timeout":
-        when = _TIMEOUTS.get(why.phase, "")
-        message = f"The provider took too long {when}".strip() + "."
-        return Failure(504, "upstream_timeout", message, may_pass=not why.sent)
-    code = {
-        "connect": "upstream_unreachable",
-        "dns": "upstream_unreachable",
-        "tls": "upstream_unreachable",
-        "forbidden_address": "upstream_address_refused",
-        "too_large": "upstream_too_large",
-        "reset": "upstream_cut",
-    }.get(why.kind, "upstream_protocol")
-    return Failure(502, code, _BROKEN_WORDS[code])
-
-
-_BROKEN_WORDS = {
-    "upstream_unreachable": "The provider cannot be reached.",
-    "upstream_address_refused": "The provider's address is not one that may be called.",
-    "upstream_too_large": "The provider's answer is larger than the router takes.",
-    "upstream_cut": "The provider cut the connection.",
-    "upstream_protocol": "The provider's answer is not understood.",
-}
-
-
-def _as_failure(failure: Failure) -> UpstreamFailure:
-    return UpstreamFailure(
-        status=failure.status, code=failure.code, type=failure.type, message=failure.message
-    )
+async def _finish(response: Response) -> None:
+    """Reads what is left behind [DONE], so that the connection can be used again; not for long."""
+    try:
+        async with asyncio.timeout(AFTER_DONE_S):
+            while await response.chunk():
+                pass
+    except TimeoutError:
+        response.abort()

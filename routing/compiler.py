@@ -63,18 +63,29 @@ class DatabaseLoader:
         finally:
             connection.close()
 
+    def __init__(self) -> None:
+        # The database's own time of the last look that succeeded.
+        self._looked_at: datetime | None = None
+
     def changed(self) -> Mapping[str, int]:
-        """Epochs of the organizations that changed in the last minute."""
-        since = timezone.now() - CHANGED_WITHIN
+        """Epochs of the organizations that changed since the last look, and a minute before it.
+
+        The minute is for transactions that commit well after they changed something.
+        """
         try:
             with connection.cursor() as cursor:
+                cursor.execute("SELECT clock_timestamp()")
+                (now,) = cursor.fetchone()
                 cursor.execute(
                     "SELECT organization_id, epoch FROM app.organizations_changed_since(%s)",
-                    [since],
+                    [(self._looked_at or now) - CHANGED_WITHIN],
                 )
-                return {row[0].hex: row[1] for row in cursor.fetchall()}
+                found = {row[0].hex: row[1] for row in cursor.fetchall()}
+            self._looked_at = now
         except Error as why:
             raise DatabaseDown from why
+        else:
+            return found
         finally:
             connection.close()
 
@@ -219,10 +230,8 @@ def _by_name(deployments: tuple[Deployment, ...]) -> dict[str, Candidates]:
     named: dict[str, list[Deployment]] = defaultdict(list)
     for deployment in deployments:
         named[deployment.model].append(deployment)
-    for deployment in deployments:
-        pinned = f"{deployment.provider}/{deployment.model}"
-        if pinned not in named:
-            named[pinned] = [deployment]
+    # A pin names a company, so it wins over a model whose own name looks like one.
+    named |= {f"{d.provider}/{d.model}": [d] for d in deployments}
     return {name: Candidates.of(tuple(found)) for name, found in named.items()}
 
 

@@ -213,7 +213,8 @@ class Failure:
     """What came of an attempt that did not answer.
 
     ``scope`` says whose fault: ``call`` (the client's, no other deployment would do better),
-    ``deployment`` (try another), ``credential`` (try another, never this one again). After a
+    ``deployment`` (try another), ``credential`` (try another, never this one again), ``wire`` (try
+    another; the deployment itself is well). After a
     timeout the provider may still be at work, so it does not ``may_pass``: only others are tried.
     """
 
@@ -236,14 +237,18 @@ def attempts(
 ) -> Generator[tuple[Candidate, float], Failure, None]:
     """Yields the deployment to try next and the seconds to wait before; is sent its failure.
 
-    Ends when nothing is left to try: at most three attempts, one retry of a deployment, none once
+    Ends when nothing is left to try: at most three attempts, the third at a
+    provider that has not failed where there is one, one retry of a deployment, none once
     content has started or when the fault is the client's, and none with a credential that a
     provider refused. ``jitter`` is chance in [0, 1).
     """
     made = 0
     failed: list[tuple[Candidate, Failure]] = []
     refused: set[str] = set()
-    for candidate in decision.ranked:
+    untried = list(decision.ranked)
+    while untried:
+        candidate = _next(untried, failed, is_last=made == ATTEMPTS_MAX - 1)
+        untried.remove(candidate)
         if candidate.deployment.provider in refused:
             continue
         failure = yield candidate, 0.0
@@ -269,3 +274,15 @@ def attempts(
             return
         if failure.scope == "credential":
             refused.add(candidate.deployment.provider)
+
+
+def _next(
+    untried: list[Candidate], failed: list[tuple[Candidate, Failure]], *, is_last: bool
+) -> Candidate:
+    """The next in order; the last attempt goes to a provider that has not failed yet, if any."""
+    if is_last:
+        tried = {c.deployment.provider for c, _ in failed}
+        for candidate in untried:
+            if candidate.deployment.provider not in tried:
+                return candidate
+    return untried[0]

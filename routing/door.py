@@ -11,7 +11,7 @@ import orjson
 
 from lib.errors import RouterError
 from routing.gateway import Gateway
-from routing.incoming import Incoming, Reply
+from routing.incoming import Incoming, Reply, refuse_stranger
 
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
@@ -19,6 +19,7 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 # A call that is answered sooner never pays for watching whether its client is still there.
 WATCH_AFTER_S = 0.1
+BODY_TIMEOUT_S = 60.0
 
 _CALLS = {b"/v1/chat/completions": "chat", b"/v1/embeddings": "embeddings"}
 _MODELS = "/v1/models"
@@ -105,14 +106,21 @@ class Door:
         self.check_size(size)
         if not event.get("more_body"):
             return body if event["type"] == "http.request" else None
+        # A stranger's body is not worth the memory, and nobody's is worth waiting for without end.
+        refuse_stranger(scope["headers"])
         parts = [body]
-        while event.get("more_body"):
-            event = await receive()
-            if event["type"] == "http.disconnect":
-                return None
-            parts.append(event.get("body", b""))
-            size += len(parts[-1])
-            self.check_size(size)
+        try:
+            async with asyncio.timeout(BODY_TIMEOUT_S):
+                while event.get("more_body"):
+                    event = await receive()
+                    if event["type"] == "http.disconnect":
+                        return None
+                    parts.append(event.get("body", b""))
+                    size += len(parts[-1])
+                    self.check_size(size)
+        except TimeoutError:
+            message = f"The body did not arrive within {BODY_TIMEOUT_S:.0f} s. Send it again."
+            raise RouterError(408, "body_timeout", message) from None
         return b"".join(parts)
 
 

@@ -16,6 +16,7 @@ import fcntl
 import logging
 import os
 import shutil
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -42,6 +43,7 @@ READ_BYTES_MAX = 4 * 2**20
 ROWS_MAX = 2_000
 IDLE_S = 0.1
 RETRY_S = 1.0
+STOP_WITHIN_S = 20.0
 INTERRUPTED = "interrupted"
 # Data, integrity and size: what Postgres says when a row is wrong, and not the server.
 _ROWS_FAULT = ("22", "23", "54")
@@ -94,11 +96,17 @@ class Drainer:
         self.stopping = False
 
     def run(self) -> None:
-        """Drains until ``stopping``, and then until nothing is left to read."""
+        """Drains until ``stopping``, and then until nothing is left to read.
+
+        Beside writers that go on, the end never comes: after a while the next drainer reads on.
+        """
+        stop_by = None
         while True:
             stopping = self.stopping
+            if stopping and stop_by is None:
+                stop_by = time.monotonic() + STOP_WITHIN_S
             moved = self.step()
-            if stopping and not moved:
+            if stop_by is not None and (not moved or time.monotonic() > stop_by):
                 return
             if not moved:
                 self._sleep(IDLE_S)
@@ -180,7 +188,7 @@ class Drainer:
             at = _next_record(data, broken + 1)
             if at < 0:
                 at = len(data)
-                if at == READ_BYTES_MAX:
+                if at == READ_BYTES_MAX or not is_whole:
                     # A record may begin here and end in the next piece.
                     at = max(broken + 1, at - RECORD_BYTES_MAX - HEADER.size)
                 break

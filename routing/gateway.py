@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import orjson
 
 from lib.errors import RouterError
-from lib.hashing import digest, looks_like_key
+from lib.hashing import digest
 from lib.ids import uuid7_text
 from lib.money import dollars
 from preferences.core import tighten
@@ -34,7 +34,8 @@ from routing.incoming import (
     check_key,
     client_address,
     preferences_of,
-    read_headers,
+    refuse_stranger,
+    unknown_key,
 )
 from routing.journal import Journal, JournalFull
 from routing.live import Admission, Live
@@ -112,17 +113,7 @@ class Gateway:
 
     async def who(self, incoming: Incoming, scope: str = "gateway") -> Caller:
         """The key's organization; raises ``RouterError`` when the key may not be used."""
-        wanted = read_headers(incoming.headers)
-        if not wanted.secret:
-            raise RouterError(
-                401,
-                "missing_api_key",
-                "No API key. Send it as 'Authorization: Bearer er_live_…'; "
-                "create one under API keys.",
-                type="authentication_error",
-            )
-        if not looks_like_key(wanted.secret):
-            raise _unknown_key()
+        wanted = refuse_stranger(incoming.headers)
         hashed = digest(self._pepper, wanted.secret)
         found = self._store.find(hashed)
         if found is None:
@@ -145,7 +136,7 @@ class Gateway:
                     type="server_error",
                 ) from bug
         if found is None:
-            raise _unknown_key()
+            raise unknown_key()
         snapshot, key = found
         address = client_address(incoming.client, wanted.forwarded, self._proxies)
         check_key(key, scope=scope, address=address, now_s=time.time())
@@ -198,7 +189,7 @@ class Gateway:
 
         ``caller`` is brought up to date. Raises ``RouterError`` when the key is gone by then.
         """
-        for _ in range(RELOADS_MAX):
+        for turn in range(RELOADS_MAX):
             ids = caller.snapshot.candidates(model, operation).ids
             admission = await self._live.admit(
                 caller.snapshot.live_key, ids, time.time_ns() // 1_000_000
@@ -211,6 +202,12 @@ class Gateway:
                 return admission
             renewed = await self.who(incoming)
             caller.snapshot, caller.key = renewed.snapshot, renewed.key
+            if turn and (admission.epoch or 0) > caller.snapshot.epoch:
+                # Read twice since Redis said so, and Postgres commits before Redis hears of it:
+                # Redis remembers another Postgres, such as one before it was restored.
+                await self._live.correct_epoch(
+                    caller.snapshot.live_key, admission.epoch or 0, caller.snapshot.epoch
+                )
         return admission
 
     async def _decide(
@@ -293,18 +290,14 @@ class Gateway:
 
     def _write_down(self, record: Record, began_ns: int, *, status: int, error_code: str) -> None:
         total_ns = time.monotonic_ns() - began_ns
-        try:
-            self._journal.append(
-                record.outcome(
-                    status=status,
-                    error_code=error_code,
-                    latency_ms=total_ns // 1_000_000,
-                    overhead_us=max(0, total_ns - record.waited_ns) // 1000,
-                )
+        self._journal.append_later(
+            record.outcome(
+                status=status,
+                error_code=error_code,
+                latency_ms=total_ns // 1_000_000,
+                overhead_us=max(0, total_ns - record.waited_ns) // 1000,
             )
-        except JournalFull:
-            # The admission stands in the journal; the drainer settles it at its estimate.
-            return
+        )
 
     def _settle_cancelled(self, record: Record) -> None:
         if record.admitted and record.usage is None and record.answered_by is not None:
@@ -355,7 +348,10 @@ class Gateway:
             failure = streaming.failure
             status, code = (200, "") if failure is None else (failure.status, failure.code)
         finally:
-            # Also when the client left or the task was cancelled: nothing here waits.
+            # Also when the client left or the task was cancelled: nothing here waits. Who leaves
+            # on [DONE] has the whole answer.
+            if streaming.decoder.done and streaming.failure is None:
+                status, code = 200, ""
             self._attempter.end(streaming, record)
             self._write_down(record, began_ns, status=status, error_code=code)
 
@@ -366,16 +362,6 @@ def _bug(record: Record) -> RouterError:
         "internal_error",
         f"The router failed on this call. Tell its operator the call's id: {record.id}.",
         type="server_error",
-    )
-
-
-def _unknown_key() -> RouterError:
-    return RouterError(
-        401,
-        "invalid_api_key",
-        "This API key is not known here. Check that it was copied whole, "
-        "or create one under API keys.",
-        type="authentication_error",
     )
 
 

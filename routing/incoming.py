@@ -10,15 +10,14 @@ from ipaddress import ip_address
 import orjson
 
 from lib.errors import RouterError
+from lib.hashing import looks_like_key
 from lib.money import nano_from_usd
-from preferences.core import Preferences, Priority
+from preferences.core import LATENCY_MS_MAX, LATENCY_MS_MIN, Preferences, Priority
 from routing.snapshot import Key
 
 METADATA_PAIRS_MAX = 16
 METADATA_NAME_MAX = 64
 METADATA_VALUE_MAX = 512
-LATENCY_MS_MIN = 50
-LATENCY_MS_MAX = 600_000
 
 
 @dataclass(slots=True)
@@ -201,3 +200,29 @@ def _inside(key: Key, address: str) -> bool:
         return False
     mapped = getattr(ip, "ipv4_mapped", None)
     return any((mapped or ip) in network for network in key.networks)
+
+
+def refuse_stranger(headers: list[tuple[bytes, bytes]]) -> Wanted:
+    """What the headers say; raises ``RouterError`` (401) where no key can be in them."""
+    wanted = read_headers(headers)
+    if not wanted.secret:
+        raise RouterError(
+            401,
+            "missing_api_key",
+            "No API key. Send it as 'Authorization: Bearer er_live_…'; create one under API keys.",
+            type="authentication_error",
+        )
+    if not looks_like_key(wanted.secret):
+        raise unknown_key()
+    return wanted
+
+
+def unknown_key() -> RouterError:
+    """The error for a key that is not known here."""
+    return RouterError(
+        401,
+        "invalid_api_key",
+        "This API key is not known here. Check that it was copied whole, "
+        "or create one under API keys.",
+        type="authentication_error",
+    )

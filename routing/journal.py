@@ -17,7 +17,9 @@ import os
 import struct
 import threading
 import zlib
+from collections import deque
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +27,7 @@ SEGMENT_BYTES_MAX = 8 * 2**20
 RECORD_BYTES_MAX = 2 * 2**20
 SYNC_EVERY_S = 0.02
 RESERVE_BYTES = 64 * 2**20
+OWED_MAX = 10_000
 LOCK_NAME = "lock"
 SUFFIX = ".log"
 HEADER = struct.Struct("<IIQ")
@@ -56,11 +59,28 @@ class Journal:
         self._syncer = threading.Thread(target=self._sync_loop, name="journal-sync", daemon=True)
         self._needs_sync = False
         self._failure = ""
+        self._owed: deque[bytes] = deque(maxlen=OWED_MAX)
         self.records = 0
         self._syncer.start()
 
     def append(self, payload: bytes) -> None:
         """Writes one record; raises ``JournalFull`` when the disk does not take it."""
+        while self._owed:
+            self._write(self._owed[0])
+            self._owed.popleft()
+        self._write(payload)
+
+    def append_later(self, payload: bytes) -> None:
+        """Writes one record now or, when the disk does not take it, before the next one.
+
+        For what already happened: it cannot be refused any more.
+        """
+        try:
+            self.append(payload)
+        except JournalFull:
+            self._owed.append(payload)
+
+    def _write(self, payload: bytes) -> None:
         if len(payload) > RECORD_BYTES_MAX:
             raise JournalFull(f"a record of {len(payload):,} bytes")
         if self._failure:
@@ -82,8 +102,10 @@ class Journal:
         if self._size >= SEGMENT_BYTES_MAX:
             self._roll()
 
-    def has_room(self) -> bool:
-        """Whether the disk has space beyond the reserve."""
+    def is_writable(self) -> bool:
+        """Whether records are taken, and the disk has space beyond the reserve."""
+        if self._failure:
+            return False
         stat = os.statvfs(self.directory)
         return stat.f_bavail * stat.f_frsize > RESERVE_BYTES
 
@@ -124,6 +146,10 @@ class Journal:
 
     def close(self) -> None:
         """Flushes and unlocks; the drainer may then finish the directory."""
+        with suppress(JournalFull):
+            while self._owed:
+                self._write(self._owed[0])
+                self._owed.popleft()
         self._stop.set()
         self._syncer.join()
         # The number of a closed file may be another's soon; a late record must not go there.

@@ -84,6 +84,12 @@ return now
 """
 
 
+_CORRECT = b"""
+if redis.call('HGET', KEYS[1], 'e') == ARGV[1] then redis.call('HSET', KEYS[1], 'e', ARGV[2]) end
+return 1
+"""
+
+
 @dataclass(slots=True)
 class Admission:
     """What one trip to Redis said. ``epoch`` is None when Redis did not know or did not answer."""
@@ -243,6 +249,13 @@ class Live:
             return bool(await self._pipe.send("PING"))
         except (RedisDown, hiredis.ReplyError):
             return False
+
+    async def correct_epoch(self, key: str, wrong: int, epoch: int) -> None:
+        """Takes a wrong epoch back, unless it changed meanwhile."""
+        try:
+            await self._pipe.send("EVAL", _CORRECT, 1, key, wrong, epoch)
+        except (RedisDown, hiredis.ReplyError):
+            return
 
     async def publish_epoch(self, key: str, epoch: int) -> None:
         """Raises the epoch in Redis to what Postgres holds."""

@@ -31,6 +31,7 @@ class Record:
     metadata: dict[str, str] = field(default_factory=dict)
     decision: Decision | Refusal | None = None
     attempts: list[dict[str, Any]] = field(default_factory=list)
+    passed_over: list[dict[str, Any]] = field(default_factory=list)
     answered_by: Candidate | None = None
     usage: Usage | None = None
     prompt_estimate: int = 0
@@ -69,6 +70,8 @@ class Record:
         answered = self.answered_by.deployment if self.answered_by else None
         decision = self.decision.explain() if self.decision else {}
         decision["attempts"] = self.attempts
+        if self.passed_over:
+            decision["passed_over"] = self.passed_over
         policy = decision.get("policy")
         return orjson.dumps(
             {

@@ -194,7 +194,8 @@ def _max_cost(call: Call, out: Sequence[Candidate], wanted: Preferences) -> Refu
         # To the last digit: rounded, the two may look the same.
         f"This call could cost up to {format_usd(cheapest, exact=True)}; "
         f"at most {format_usd(limit, exact=True)} per request is allowed. "
-        "Lower max_tokens or shorten the input, or raise the limit under Preferences.",
+        "Lower max_tokens or shorten the input, or raise the limit "
+        "(x-router-max-cost, or under Preferences).",
         param="max_tokens",
     )
 

@@ -17,6 +17,7 @@ Kind = Literal[
     "reset",
     "protocol",
     "too_large",
+    "busy",
 ]
 Phase = Literal["connect", "first_byte", "body"]
 

@@ -4,7 +4,7 @@
 2. A digest that is not known asks the loader once, off the event loop; a stranger's is remembered
    for five seconds, so that guessing costs the database next to nothing.
 3. When admission reports another epoch, the snapshot is loaded again before the call goes on.
-4. Once a second the store asks what changed, so that news which Redis lost arrives all the same.
+4. Twice a second the store asks what changed, so that news which Redis lost arrives all the same.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ UNKNOWN_TTL_S = 5.0
 UNKNOWN_MAX = 10_000
 WATCH_EVERY_S = 0.5
 AGE_MAX_S = 300.0
+AGED_PER_LOOK_MAX = 20
 LOADS_MAX = 64
 
 
@@ -99,7 +100,7 @@ class Loader(Protocol):
         """The organization's snapshot as of now, or None when it is gone."""
 
     def changed(self) -> Mapping[str, int]:
-        """Epochs of the organizations that changed in the last minute."""
+        """Epochs of the organizations that changed since the last look, and some from before."""
 
 
 class DatabaseDown(Exception):
@@ -145,6 +146,9 @@ class SnapshotStore:
             organization_id = await self._run(self._loader.organization_of, digest)
         if isinstance(organization_id, str):
             await self.reload(organization_id)
+            if digest not in self._by_digest:
+                # That load may have begun before the key was made.
+                await self.reload(organization_id)
         found = self._by_digest.get(digest)
         if found is None:
             self._unknown[digest] = now + UNKNOWN_TTL_S
@@ -209,12 +213,11 @@ class SnapshotStore:
         changed = await self._run(self._loader.changed)
         assert isinstance(changed, Mapping)
         oldest = self._clock() - AGE_MAX_S
-        stale = [
-            s.organization_id
-            for s in self._by_organization.values()
-            if changed.get(s.organization_id, 0) > s.epoch or s.loaded_at_s < oldest
-        ]
-        for organization_id in stale:
+        known = self._by_organization.values()
+        stale = [s for s in known if changed.get(s.organization_id, 0) > s.epoch]
+        # Few at a time, so that news never waits for long behind them.
+        stale += [s for s in known if s.loaded_at_s < oldest][:AGED_PER_LOOK_MAX]
+        for organization_id in {s.organization_id: None for s in stale}:
             try:
                 await self.reload(organization_id)
             except DatabaseDown:

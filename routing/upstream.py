@@ -203,7 +203,7 @@ class Upstream:
         if pool.taken_or_free >= self._limits.connections_max:
             raise UpstreamError(
                 f"All {self._limits.connections_max:,} connections to {name} are in use",
-                kind="connect",
+                kind="busy",
                 phase="connect",
                 sent=False,
             )

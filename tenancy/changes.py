@@ -3,7 +3,7 @@
 1. The change raises the organization's epoch in Postgres, in its own transaction.
 2. After commit the new epoch goes to Redis, where each call's admission reads it.
 3. A process whose snapshot is older than the epoch reloads before it answers.
-4. Should Redis miss the news, each process asks Postgres what changed, once a second.
+4. Should Redis miss the news, each process asks Postgres what changed, twice a second.
 """
 
 from __future__ import annotations

@@ -32,6 +32,7 @@ from django.views.decorators.http import require_POST
 from django_htmx.http import trigger_client_event
 from django_htmx.middleware import HtmxDetails
 
+from tenancy.api_auth import address_of
 from tenancy.core import Actor, Role, may
 from tenancy.models import User
 from tenancy.scope import tenant_scope
@@ -92,8 +93,7 @@ class Member:
 
 def actor_of(user: User, request: HttpRequest) -> Actor:
     """A signed-in user as the audit trail names them, with the address they come from."""
-    source = request.META.get("REMOTE_ADDR", "")
-    return Actor(kind="user", id=user.id, name=user.email, source=source)
+    return Actor(kind="user", id=user.id, name=user.email, source=address_of(request))
 
 
 class MemberRequest(HttpRequest):

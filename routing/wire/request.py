@@ -165,13 +165,14 @@ def parse_chat(raw: bytes) -> ChatRequest:
         needs |= _REASONING
     if chat.modalities is not None and "audio" in chat.modalities:
         needs |= _AUDIO
-    limit = chat.max_completion_tokens
+    # Servers know one name or the other: the larger one bounds what can come.
+    limits = [n for n in (chat.max_completion_tokens, chat.max_tokens) if n is not None]
     request = ChatRequest(
         raw,
         chat.model,
         chat.stream is True,
         chat.stream_options is not None and chat.stream_options.include_usage is True,
-        chat.max_tokens if limit is None else limit,
+        max(limits) if limits else None,
         1 if chat.n is None else chat.n,
         _NEEDS[needs],
         len(raw),

@@ -131,12 +131,14 @@ async def test_a_limited_deployment_rests_and_the_next_call_goes_elsewhere(house
 async def test_a_refused_credential_is_not_tried_at_the_providers_other_models(
     house: House,
 ) -> None:
-    await house.fault("sandbox-flaky", status=401, error_rate=1)
-    answer = await house.chat("auto", headers=COST_FIRST)
+    for model in ("sandbox-fast", "sandbox-flaky"):
+        await house.fault(model, status=401, error_rate=1)
+    headers = COST_FIRST | {"x-router-providers": "sandbox,two"}
+    answer = await house.chat("auto", headers=headers)
     assert answer.status == 200
-    assert (await models_asked(house))[0] == "sandbox-flaky"
+    assert (await models_asked(house))[0] == "sandbox-fast"
     providers = [a["provider"] for a in house.last["decision"]["attempts"]]
-    assert providers == ["sandbox", "one"]
+    assert providers == ["sandbox", "two"]
 
 
 CUTS: dict[str, tuple[str, dict[str, Any]]] = {

@@ -205,7 +205,7 @@ def test_connections_to_one_origin_are_bounded(run: Run) -> None:
         async with provider(always(HEAD + b"\r\n")) as seen:
             first, second = [await upstream.send(seen.target(), b"") for _ in range(2)]
             error = await failure(call(upstream, seen.target()))
-            assert (error.kind, error.phase, error.sent) == ("connect", "connect", False)
+            assert (error.kind, error.phase, error.sent) == ("busy", "connect", False)
             assert "2 connections" in str(error)
             first.abort()
             await asyncio.sleep(0.01)

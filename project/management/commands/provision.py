@@ -9,6 +9,8 @@ from argparse import ArgumentParser
 from typing import Any
 
 from django.conf import settings
+from django.contrib.auth.password_validation import validate_password
+from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
 
@@ -63,6 +65,10 @@ def _provision(options: dict[str, Any], scopes: list[Scope]) -> dict[str, Any]:
     password = None
     if owner is None:
         password = options["password"] or secrets.token_urlsafe(12)
+        try:
+            validate_password(password)
+        except ValidationError as why:
+            raise CommandError(f"--password: {' '.join(why.messages)}") from None
         owner = create_user(email, password)
     organization = create_organization(
         name=options["organization"],
