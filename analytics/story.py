@@ -248,16 +248,13 @@ def _rows(
     out: Sequence[Mapping[str, Any]],
     attempts: Sequence[Mapping[str, Any]],
 ) -> list[Row]:
-    endings = {_name(a): _ending(a) for a in attempts}
+    tried = {_name(a): a for a in attempts}
     answered = _name(attempts[-1]) if attempts and told.status == 200 else ""
     rows = []
     for candidate in candidates:
         name = _name(candidate)
-        if name == answered:
-            result = "Answered"
-        else:
-            result = f"Tried, {endings[name]}" if name in endings else "Not needed"
-        note = "Failed lately" if candidate.get("resting") else ""
+        result, error = _result(tried.get(name), answered=name == answered)
+        note = error or ("Failed lately" if candidate.get("resting") else "")
         rows.append(Row(name, _score(candidate), *_figures(candidate), result, note))
     for candidate in out:
         reason = candidate.get("reason", "")
@@ -265,6 +262,18 @@ def _rows(
         note = _detail(candidate) if reason in TELLING else ""
         rows.append(Row(_name(candidate), "", *_figures(candidate), label, note, out=True))
     return rows
+
+
+def _result(attempt: Mapping[str, Any] | None, *, answered: bool) -> tuple[str, str]:
+    """How a candidate's turn went, and the error that ended it."""
+    if attempt is None:
+        return "Not needed", ""
+    if answered:
+        return "Answered", ""
+    status, error = attempt.get("status"), str(attempt.get("error", "")).replace("_", " ")
+    if status:
+        return f"Tried, {status}", error.capitalize()
+    return f"Tried, {error or 'no answer'}", ""
 
 
 def _figures(candidate: Mapping[str, Any]) -> tuple[str, str]:

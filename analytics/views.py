@@ -52,6 +52,8 @@ def requests(request: MemberRequest) -> HttpResponse:
         "newest": _address(filters),
         "newer_than": "/requests/newer?" + _query(filters, after=first),
         "is_first": not request.GET.get("older") and page.newer is None,
+        # Nothing yet at all: its own line waits for the first request.
+        "is_new": not page.calls and not filters.any,
         "filters": filters,
         "menus": _menus(request, filters, names),
         "zone": request.member.time_zone,
@@ -63,7 +65,10 @@ def requests(request: MemberRequest) -> HttpResponse:
 @require_safe
 @member_page
 def newer(request: MemberRequest) -> HttpResponse:
-    """Whether requests came since the list was drawn; 204 while none did."""
+    """Whether requests came since the list was drawn; 204 while none did.
+
+    With ``?first=1`` asked by a page that waits for the first one.
+    """
     filters = _filters(request)
     after = _cursor(request, "after") or _start()
     count = selectors.count_newer(request.member.organization_id, filters, after)
@@ -72,7 +77,8 @@ def newer(request: MemberRequest) -> HttpResponse:
     else:
         many = f"{selectors.PAGE_CALLS}+" if count > selectors.PAGE_CALLS else str(count)
         context = {"count": many, "one": count == 1, "newest": _address(filters)}
-        response = render(request, "analytics/requests.html#newer", context)
+        part = "first" if request.GET.get("first") else "newer"
+        response = render(request, f"analytics/requests.html#{part}", context)
     keep_fragments_apart(response)
     return response
 

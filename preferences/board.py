@@ -141,6 +141,11 @@ class Board:
         """The field by a name that a template can say."""
         return self.controls["cost-threshold"]
 
+    @property
+    def without_providers(self) -> bool:
+        """Whether there is no provider in any list, nor one to add."""
+        return not any(one.chips or one.addable for one in self.lists)
+
     def control(self, name: str) -> Control:
         """A field by its name in addresses."""
         return self.chosen_providers if name == "providers" else self.controls[name]
@@ -165,7 +170,7 @@ def shown_to_people(name: str, value: Any) -> str:
     if value is None:
         return {"priority": "not set", "cost-threshold": "no threshold"}.get(name, "no limit")
     if name in ("max-cost", "cost-threshold"):
-        return format_usd(value)
+        return format_usd(value, exact=True)
     return f"{value:,} ms" if name == "max-latency" else str(value).capitalize()
 
 

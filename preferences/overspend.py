@@ -47,9 +47,10 @@ def overspends(member: Member, now: datetime) -> list[Overspend]:
 
 
 def _pair(spent_nano: int, whose: str, threshold_nano: int) -> str:
-    """Both amounts, with every digit where they would read the same otherwise."""
-    exact = format_usd(spent_nano) == format_usd(threshold_nano)
-    spent, threshold = (format_usd(nano, exact=exact) for nano in (spent_nano, threshold_nano))
+    """Both amounts: the threshold as it was typed, the spend rounded unless they read alike."""
+    spent, threshold = format_usd(spent_nano), format_usd(threshold_nano, exact=True)
+    if spent == threshold:
+        spent = format_usd(spent_nano, exact=True)
     return f"{spent}, over {whose} daily threshold of {threshold}."
 
 

@@ -70,7 +70,7 @@ def test_each_candidate_has_a_result() -> None:
         told(policy=POLICY, candidates=[FAST, GOOD], out=[DEAR], attempts=[OVERLOADED, SECOND])
     )
     assert [(row.model, row.result, row.out) for row in story.rows] == [
-        ("sandbox / sandbox-small", "Tried, 529 (overloaded error)", False),
+        ("sandbox / sandbox-small", "Tried, 529", False),
         ("sandbox-claude / sandbox-large", "Answered", False),
         ("openai / gpt-large", "Over max cost", True),
     ]

@@ -64,8 +64,8 @@ def test_a_row_tells_what_happened(browser: Client, write: Write, cast: Cast) ->
     page = browser.get("/requests").content.decode()
     for said in (
         "200 after fallback",
-        "sandbox-claude / sandbox-large",
-        "asked for auto",
+        ">sandbox-large</span>",
+        "at sandbox-claude, asked for <bdi>auto</bdi>",
         "&lt;batch&gt;",
         "1,204",
         "2.31 s",

@@ -19,6 +19,7 @@ import jsonschema
 import pytest
 
 from tests.e2e import upstreams
+from tests.e2e.browsing import address, browser, house, open_page  # noqa: F401  are fixtures
 
 OPENAPI = upstreams.ROOT.parent / "shared" / "data" / "protocol" / "openai_openapi.json.gz"
 LEDGER_S = 10.0

@@ -19,10 +19,11 @@ from django.core.handlers.wsgi import WSGIHandler
 
 from analytics.ledger import Ledger
 from catalog.models import Provider
-from tenancy.core import SYSTEM, Role
+from preferences.services import save_preferences
+from tenancy.core import SYSTEM, Role, Scope
 from tenancy.models import Organization, User, new_id
 from tenancy.scope import tenant_scope
-from tenancy.services import add_member, create_organization, create_user
+from tenancy.services import add_member, create_key, create_organization, create_user
 from tests.analytics.rows import after_fallback, failed, refused, row
 from tests.conftest import signed_in
 
@@ -69,12 +70,14 @@ def served() -> Iterator[str]:
 
 @dataclass(frozen=True, slots=True)
 class House:
-    """An organization of its own with two admins, providers and some requests."""
+    """An organization with two admins, providers and some requests; and one that is new."""
 
     organization: Organization
     owner: User
     admin: User
     calls: tuple[str, ...]
+    new_organization: Organization
+    newcomer: User
 
     def cookie(self, user: User) -> str:
         """The session cookie of a user who is signed in."""
@@ -84,7 +87,9 @@ class House:
 def make_house(calls: int = 60) -> House:
     """A fresh house, committed, so that the server's threads see it."""
     tag = new_id().hex[-12:]
-    owner, admin = (create_user(f"{n}-{tag}@example.com", None) for n in ("jana", "ravi"))
+    owner, admin, newcomer = (
+        create_user(f"{name}-{tag}@example.com", None) for name in ("jana", "ravi", "noor")
+    )
     organization = create_organization(
         name=f"Acme {tag}", owner=owner, actor=SYSTEM, time_zone="Europe/Berlin"
     )
@@ -99,7 +104,9 @@ def make_house(calls: int = 60) -> House:
                 wire="openai",
                 is_local=slug == "local",
             )
-    return House(organization, owner, admin, tuple(add_calls(organization.id, calls)))
+    made = tuple(add_calls(organization.id, calls))
+    new = create_organization(name=f"New {tag}", owner=newcomer, actor=SYSTEM)
+    return House(organization, owner, admin, made, new, newcomer)
 
 
 def add_calls(organization_id: UUID, count: int) -> list[str]:
@@ -112,3 +119,35 @@ def add_calls(organization_id: UUID, count: int) -> list[str]:
         ledger.write(rows)
     ledger.close()
     return [made["id"] for made in rows]
+
+
+def add_long_names(house: House) -> str:
+    """A call, its key and a provider with names as long and as strange as may be; the call's id."""
+    # The last of the signs turns the direction of writing, and nothing turns it back.
+    hostile = "<script>alert(1)</script> 😀 שלום \u202e" + "W" * 120
+    key = create_key(
+        house.organization.id, name=hostile[:120], scopes=[Scope.GATEWAY], actor=SYSTEM
+    ).key
+    with tenant_scope(house.organization.id):
+        Provider.objects.create(
+            organization=house.organization,
+            slug="w" * 40,
+            preset="openai",
+            name=hostile[:80],
+            wire="openai",
+        )
+    save_preferences(house.organization.id, None, {"blocked_providers": ["w" * 40]}, actor=SYSTEM)
+    made = row(
+        house.organization.id,
+        time.time_ns() // 1_000_000,
+        api_key_id=str(key.id),
+        provider="w" * 40,
+        model_used="m" * 120,
+        model_requested=hostile,
+        metadata={"note": hostile},
+    )
+    ledger = Ledger(settings.DATABASE_INGEST_URL)
+    ledger.write([made])
+    ledger.close()
+    call: str = made["id"]
+    return call

@@ -1,138 +1,16 @@
-"""The pages in a real browser: looks, keyboard, saving, going back, and without JavaScript."""
+"""Using the pages in a real browser: keyboard, saving, going back, and without JavaScript."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Any
 
 import pytest
-from django.conf import settings
-from playwright.sync_api import Browser, BrowserContext, Page, Route, expect, sync_playwright
+from playwright.sync_api import Route, expect
 
-from tests.e2e.pages_server import FLAGS, House, add_calls, chromium, make_house, served
+from tests.e2e.browsing import PREFERENCES, Open
+from tests.e2e.pages_server import House, add_calls
 
 pytestmark = [pytest.mark.e2e, pytest.mark.browser]
-
-AXE = Path(settings.BASE_DIR) / "var/node/node_modules/axe-core/axe.min.js"
-RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
-PREFERENCES = "/enterprise-router/preferences"
-SIZES = {1280: 800, 390: 844}
-
-Open = Callable[..., Page]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    path = chromium()
-    if path is None:
-        pytest.skip("no Chromium on this machine")
-    with sync_playwright() as playwright:
-        made = playwright.chromium.launch(executable_path=path, args=FLAGS)
-        yield made
-        made.close()
-
-
-@pytest.fixture
-def house(django_db_blocker: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
-    # Playwright's own loop runs in this thread, which Django takes for an async context.
-    monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
-    with django_db_blocker.unblock():
-        yield make_house()
-
-
-@pytest.fixture
-def address(house: House) -> Iterator[str]:
-    with served() as found:
-        yield found
-
-
-@pytest.fixture
-def open_page(browser: Browser, house: House, address: str) -> Iterator[Open]:
-    """Opens an address as the owner, or as ``user``, in a browser of their own."""
-    contexts: list[BrowserContext] = []
-
-    def _open(path: str, *, user: Any = None, width: int = 1280, **options: Any) -> Page:
-        context = browser.new_context(
-            base_url=address, viewport={"width": width, "height": SIZES.get(width, 800)}, **options
-        )
-        contexts.append(context)
-        session = house.cookie(user or house.owner)
-        name = settings.SESSION_COOKIE_NAME
-        context.add_cookies([{"name": name, "value": session, "url": address}])
-        page = context.new_page()
-        page.goto(path)
-        return page
-
-    yield _open
-    for context in contexts:
-        context.close()
-
-
-def paths(house: House) -> list[str]:
-    """Every page, and requests of every kind."""
-    return [
-        PREFERENCES,
-        f"{PREFERENCES}?scope=mine",
-        "/requests",
-        "/requests?status=failed&model=none",
-        *(f"/requests/{call}" for call in house.calls[:4]),
-        "/accounts/email/",
-        "/accounts/password/change/",
-        "/accounts/logout/",
-        "/requests/00000000-0000-7000-8000-000000000000",
-    ]
-
-
-PUBLIC = ["/accounts/login/", "/accounts/signup/", "/accounts/password/reset/"]
-
-
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("width", SIZES)
-def test_axe_finds_nothing(
-    open_page: Open, house: House, address: str, theme: str, width: int
-) -> None:
-    if not AXE.exists():
-        pytest.skip("axe-core is not installed under var/node")
-    page = open_page("/requests", width=width, color_scheme=theme, bypass_csp=True)
-    found = {}
-    for path in [*paths(house), *PUBLIC]:
-        if path in PUBLIC:
-            page.context.clear_cookies()
-        page.goto(path)
-        page.evaluate(AXE.read_text())
-        result = page.evaluate("rules => axe.run(document, {runOnly: rules})", RULES)
-        if result["violations"]:
-            found[path] = [(v["id"], v["nodes"][0]["html"][:200]) for v in result["violations"]]
-    assert found == {}
-
-
-def test_a_tour_breaks_no_policy_loads_nothing_foreign_and_logs_no_error(
-    open_page: Open, house: House, address: str
-) -> None:
-    page = open_page("/requests")
-    said: list[str] = []
-    asked: list[str] = []
-    page.on("console", lambda m: said.append(m.text) if m.type in ("error", "warning") else None)
-    page.on("pageerror", lambda error: said.append(str(error)))
-    page.on("request", lambda request: asked.append(request.url))
-    for path in paths(house)[:-1]:
-        page.goto(path)
-        page.wait_for_load_state("networkidle")
-    assert said == []
-    assert [url for url in asked if not url.startswith((address, "data:"))] == []
-
-
-@pytest.mark.parametrize("width", [1280, 390, 320])
-def test_no_page_scrolls_sideways(open_page: Open, house: House, width: int) -> None:
-    page = open_page("/requests", width=width)
-    wide = {}
-    for path in paths(house):
-        page.goto(path)
-        if over := page.evaluate("document.documentElement.scrollWidth - innerWidth"):
-            wide[path] = over
-    assert wide == {}
 
 
 def test_a_field_saves_by_itself_and_keeps_the_caret(open_page: Open) -> None:
@@ -144,6 +22,35 @@ def test_a_field_saves_by_itself_and_keeps_the_caret(open_page: Open) -> None:
     expect(page.locator("#last-change")).to_contain_text("jana")
     page.reload()
     expect(page.locator("#max-cost")).to_have_value("0.05")
+
+
+def test_a_threshold_that_today_is_over_says_so_at_once(open_page: Open) -> None:
+    page = open_page(PREFERENCES)
+    banner = page.locator("#overspend")
+    expect(banner).to_be_hidden()
+    page.locator("#cost-threshold").fill("0.001")
+    expect(page.locator("#cost-threshold-after")).to_contain_text("Saved")
+    expect(banner).to_contain_text("over the daily threshold of $0.001. Requests are not stopped.")
+    assert page.evaluate("document.activeElement.id") == "cost-threshold"
+    page.locator("#cost-threshold").fill("900000")
+    expect(banner).to_be_hidden()
+    page.locator("#cost-threshold").fill("0.001")
+    banner.get_by_role("link", name="Show today's requests").click()
+    expect(page).to_have_url(re.compile(r"/requests\?range=today$"))
+    expect(page.locator("#filter-range")).to_have_value("today")
+    expect(page.locator("tbody tr").first).to_be_visible()
+    expect(banner).to_be_visible()
+
+
+def test_the_first_request_shows_up_without_a_reload(open_page: Open, house: House) -> None:
+    page = open_page("/requests?", user=house.newcomer)
+    waiting = page.get_by_text("Waiting for your first request…")
+    expect(waiting).to_be_visible()
+    add_calls(house.new_organization.id, 1)
+    expect(page.get_by_text("Your first request is here.")).to_be_visible(timeout=4000)
+    expect(waiting).to_have_count(0)
+    page.get_by_role("link", name="Show it").click()
+    expect(page.locator("tbody tr")).to_have_count(1)
 
 
 def test_undo_takes_a_save_back(open_page: Open) -> None:

@@ -216,7 +216,7 @@ def test_what_the_organization_blocks_cannot_be_removed_by_a_user(
     connect(cast.acme)
     save_preferences(cast.acme.id, None, {"blocked_providers": ["groq"]}, actor=SYSTEM)
     page = browser.get(f"{PAGE}?scope=mine").content.decode()
-    assert "Groq, by the organization" in page
+    assert "<bdi>Groq</bdi>, by the organization" in page
     assert "Remove Groq" not in page
 
 
