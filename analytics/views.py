@@ -198,8 +198,9 @@ def _filters(request: MemberRequest) -> Filters:
     status = request.GET.get("status", "")
     found = Filters(
         status=status if status in dict(STATUSES) else "",
-        provider=request.GET.get("provider", "")[:80],
-        model=request.GET.get("model", "")[:200],
+        # Postgres takes no NUL, and no name has one.
+        provider=request.GET.get("provider", "").replace("\x00", "")[:80],
+        model=request.GET.get("model", "").replace("\x00", "")[:200],
         key=_uuid(request.GET.get("key", "")),
         member=_uuid(request.GET.get("member", "")),
     )
