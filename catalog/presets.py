@@ -13,6 +13,9 @@ SEES = TEXT | {"vision"}
 THINKS = TEXT | {"reasoning"}
 SEES_THINKS = SEES | {"reasoning"}
 EMBEDS: frozenset[str] = frozenset()
+OPERATIONS = ("chat", "embeddings")
+MODEL_CHARS_MAX = 160
+TOKENS_MAX = 100_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +28,23 @@ class ModelPreset:
     capabilities: frozenset[str]
     quality: int
     operation: str = "chat"
+
+    def flaw(self) -> tuple[str, str] | None:
+        """The field that is wrong and a sentence about it; None where all is well."""
+        if not (1 <= len(self.name) <= MODEL_CHARS_MAX and _is_word(self.name)):
+            return "model", f"A model's name is 1 to {MODEL_CHARS_MAX} characters without blanks."
+        if not 1 <= self.context_window <= TOKENS_MAX:
+            return "context_window", f"A context window is 1 to {TOKENS_MAX:,} tokens."
+        if not 1 <= self.max_output_tokens <= self.context_window:
+            return "max_output_tokens", "The output is 1 token up to the context window."
+        if unknown := self.capabilities - SEES_THINKS:
+            told = f"{', '.join(sorted(unknown))}: choose from {', '.join(sorted(SEES_THINKS))}."
+            return "capabilities", told
+        if not 0 <= self.quality <= 100:
+            return "quality", "Quality is a number from 0 to 100."
+        if self.operation not in OPERATIONS:
+            return "operation", f"Choose one of: {', '.join(OPERATIONS)}."
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +59,10 @@ class Preset:
     auth: str = "bearer"
     is_local: bool = False
     models: tuple[ModelPreset, ...] = ()
+
+
+def _is_word(text: str) -> bool:
+    return text.isprintable() and not any(character.isspace() for character in text)
 
 
 def _m(
@@ -190,3 +214,9 @@ _ALL = (
 )
 
 PRESETS = {preset.slug: preset for preset in _ALL}
+
+
+def known_model(preset: str, name: str) -> ModelPreset | None:
+    """What a preset knows of a model; None for a model, or a preset, that is not in the list."""
+    models = PRESETS[preset].models if preset in PRESETS else ()
+    return next((model for model in models if model.name == name), None)

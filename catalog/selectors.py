@@ -25,6 +25,18 @@ def provider_slugs(organization_id: UUID) -> dict[str, str]:
     return dict(rows.values_list("slug", "name"))
 
 
+def provider(organization_id: UUID, slug: str) -> Provider | None:
+    """The provider of that slug."""
+    return Provider.objects.filter(organization_id=organization_id, slug=slug).first()
+
+
+def deployment(provider: Provider, model: str) -> Deployment | None:
+    """The provider's deployment of a model, active or not."""
+    return Deployment.objects.filter(
+        organization_id=provider.organization_id, provider=provider, model=model
+    ).first()
+
+
 def deployments(organization_id: UUID) -> QuerySet[Deployment]:
     """Every active deployment of an active provider."""
     return (

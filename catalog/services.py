@@ -18,7 +18,7 @@ from catalog.models import Credential, Deployment, Provider
 from catalog.presets import PRESETS, ModelPreset, Preset
 from catalog.sandbox.models import MODELS
 from lib.errors import RouterError
-from lib.money import nano_from_usd
+from lib.money import NANO_PER_USD, USD_MAX, nano_from_usd
 from lib.netguard import parse_base_url
 from lib.secretbox import open_, seal
 from tenancy import audit
@@ -29,6 +29,7 @@ from tenancy.scope import tenant_scope
 SECRET_CHARS_MAX = 4096
 NAME_CHARS_MAX = 80
 REGION_CHARS_MAX = 40
+SOURCE_CHARS_MAX = 200
 SANDBOX_SLUG = "sandbox"
 SANDBOX_SECRET = "sandbox"  # noqa: S105  the sandbox takes any key
 SANDBOX_PRICES = "sandbox: no money is charged"
@@ -135,7 +136,7 @@ def add_deployment(
 ) -> Deployment:
     """One more model at a provider; ``prices`` are nano-USD per million tokens by column.
 
-    Raises ``RouterError`` (409) when the provider has that model.
+    Raises ``RouterError``: 422 naming the field that is wrong, 409 when it has that model.
     """
     with tenant_scope(provider.organization_id):
         try:
@@ -169,6 +170,87 @@ def set_credential(provider: Provider, secret: str, *, actor: Actor) -> Credenti
             after={"credential": "set anew" if old else "set", "origin": credential.origin},
         )
     return credential
+
+
+def change_address(
+    provider: Provider, base_url: str, *, actor: Actor, secret: str = ""
+) -> Provider:
+    """Moves a provider; its credential was for the old address and is retired.
+
+    ``secret`` is sealed for the new address in the same step; without one the provider is not
+    called until ``set_credential``, unless it is local. Raises ``RouterError`` (422).
+    """
+    address = _checked_address(base_url)
+    with tenant_scope(provider.organization_id):
+        moved = Provider.objects.select_for_update().get(
+            organization_id=provider.organization_id, id=provider.id
+        )
+        old = Credential.objects.filter(
+            organization_id=moved.organization_id, provider=moved, active=True
+        )
+        before = {"base_url": moved.base_url, "credential": "set" if old.exists() else "none"}
+        old.update(active=False)
+        moved.base_url = address
+        moved.save(update_fields=["base_url", "updated_at"])
+        if secret:
+            _seal(moved, secret)
+        audit.record(
+            moved.organization_id,
+            actor,
+            action="provider.change_address",
+            kind="provider",
+            object_id=moved.id,
+            name=moved.name,
+            before=before,
+            after={"base_url": address, "credential": "set anew" if secret else "none"},
+        )
+    return moved
+
+
+def set_price(
+    deployment: Deployment,
+    *,
+    input_nano: int,
+    output_nano: int,
+    source: str,
+    as_of: date,
+    actor: Actor,
+    cached_nano: int | None = None,
+) -> Deployment:
+    """The organization's own price of a deployment, which wins over the price list.
+
+    Prices are nano-USD per million tokens; without ``cached_nano`` cached tokens cost what input
+    does. Raises ``RouterError`` (422) naming the field that is wrong.
+    """
+    prices = {"input": input_nano, "output": output_nano, "cached": cached_nano}
+    for kind, nano in prices.items():
+        if nano is not None and not 0 <= nano <= USD_MAX * NANO_PER_USD:
+            raise _invalid(kind, f"A price is from nothing to ${USD_MAX:,} per million tokens.")
+    source = _line(source, "source", SOURCE_CHARS_MAX)
+    if not source:
+        raise _invalid("source", "Say where the price is from, such as a contract or a page.")
+    with tenant_scope(deployment.organization_id):
+        priced = Deployment.objects.select_for_update().get(
+            organization_id=deployment.organization_id, id=deployment.id
+        )
+        before = _told_price(priced)
+        priced.input_nano_per_mtok = input_nano
+        priced.cached_nano_per_mtok = cached_nano
+        priced.output_nano_per_mtok = output_nano
+        priced.price_source = source
+        priced.price_as_of = as_of
+        priced.save()
+        audit.record(
+            priced.organization_id,
+            actor,
+            action="deployment.set_price",
+            kind="deployment",
+            object_id=priced.id,
+            name=priced.model,
+            before=before,
+            after=_told_price(priced),
+        )
+    return priced
 
 
 def _seal(provider: Provider, secret: str) -> Credential:
@@ -250,9 +332,18 @@ def _checked_address(base_url: str) -> str:
     return base_url.rstrip("/")
 
 
+def _check_models(models: Sequence[ModelPreset]) -> None:
+    for model in models:
+        if flaw := model.flaw():
+            raise _invalid(*flaw)
+    if len({model.name for model in models}) < len(models):
+        raise _invalid("model", "A model is given twice.")
+
+
 def _deploy(
     provider: Provider, models: Sequence[ModelPreset], prices: Mapping[str, Any] | None = None
 ) -> list[Deployment]:
+    _check_models(models)
     return [
         Deployment.objects.create(
             organization_id=provider.organization_id,
@@ -272,6 +363,17 @@ def _deploy(
 
 def _told(provider: Provider, secret: str) -> dict[str, Any]:
     return {"base_url": provider.base_url, "credential": "set" if secret else "none"}
+
+
+def _told_price(deployment: Deployment) -> dict[str, Any]:
+    as_of = deployment.price_as_of
+    return {
+        "input_nano_per_mtok": deployment.input_nano_per_mtok,
+        "cached_nano_per_mtok": deployment.cached_nano_per_mtok,
+        "output_nano_per_mtok": deployment.output_nano_per_mtok,
+        "price_source": deployment.price_source,
+        "price_as_of": as_of.isoformat() if as_of else None,
+    }
 
 
 def _record(provider: Provider, actor: Actor, action: str, *, after: dict[str, Any]) -> None:

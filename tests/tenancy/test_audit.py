@@ -8,7 +8,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -163,6 +163,41 @@ CHANGES = {
         "OpenAI",
         {"credential": "set"},
         {"credential": "set anew"},
+    ),
+    "change_address": Change(
+        lambda cast: catalog.services.change_address(
+            connected(cast), "https://eu.example.com/v1", actor=ACTOR, secret=SECRET
+        ),
+        "provider.change_address",
+        "provider",
+        "OpenAI",
+        {"base_url": "https://api.openai.com/v1", "credential": "set"},
+        {"base_url": "https://eu.example.com/v1", "credential": "set anew"},
+    ),
+    "set_price": Change(
+        lambda cast: catalog.services.set_price(
+            catalog.services.add_deployment(connected(cast), MODEL, actor=ACTOR),
+            input_nano=5,
+            output_nano=7,
+            source="our contract",
+            as_of=date(2026, 11, 1),
+            actor=ACTOR,
+        ),
+        "deployment.set_price",
+        "deployment",
+        "tiny",
+        {
+            "input_nano_per_mtok": None,
+            "output_nano_per_mtok": None,
+            "price_as_of": None,
+            "price_source": "",
+        },
+        {
+            "input_nano_per_mtok": 5,
+            "output_nano_per_mtok": 7,
+            "price_as_of": "2026-11-01",
+            "price_source": "our contract",
+        },
     ),
     "save_preferences": Change(
         lambda cast: preferences.services.save_preferences(
