@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from typing import Any
 
 from project.folder import StartRefused
 from project.processes import House, environment
@@ -36,29 +37,28 @@ def provision(house: House) -> str:
         last = (done.stderr.strip().splitlines() or ["no message"])[-1]
         raise StartRefused(f"The first organization could not be created: {last}")
     made = json.loads(done.stdout.strip().splitlines()[-1])
-    return welcome(
-        house.public_url,
-        password=made["password"],
-        key=made["api_key"],
-        providers=made["providers"],
-    )
+    return welcome(house.public_url, made)
 
 
-def welcome(public_url: str, *, password: str, key: str, providers: list[str]) -> str:
-    """Address, sign-in, and a call that works as pasted once a provider is connected."""
+def welcome(public_url: str, made: dict[str, Any]) -> str:
+    """Address, sign-in, and a call that works as pasted once a provider is connected.
+
+    ``made`` is what ``manage.py provision --json`` printed.
+    """
     first = "A first call:"
-    if not providers:
+    if not made["providers"]:
         first = "No provider is connected yet (./manage provider --help); then:"
     return f"""
-  Dashboard   {public_url}/enterprise-router/
-  Sign-in     {EMAIL}
-  Password    {password}
-  API key     {key}
+  Dashboard     {public_url}/enterprise-router/
+  Sign-in       {made["email"]}
+  Password      {made["password"]}
+  Organization  {made["organization_id"]}
+  API key       {made["api_key"]}
 
   These are shown once; change the password after signing in. {first}
 
 curl {public_url}/v1/chat/completions \\
-  -H "Authorization: Bearer {key}" \\
+  -H "Authorization: Bearer {made["api_key"]}" \\
   -H "Content-Type: application/json" \\
   -d '{{"model": "auto", "messages": [{{"role": "user", "content": "Say hello."}}]}}'
 """
