@@ -32,9 +32,7 @@ def call_of(request: Request, operation: str, foreign_wires: tuple[str, ...]) ->
         model=request.model,
         stream=request.stream,
         needs=request.needs,
-        prompt_estimate=min(
-            bound, request.prompt_bytes // BYTES_PER_TOKEN + PROMPT_OVERHEAD_TOKENS
-        ),
+        prompt_estimate=min(bound, prompt_estimate(request)),
         input_tokens=bound,
         counted=False,
         max_output_tokens=request.max_output_tokens,

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
-from ipaddress import ip_address
 
 import orjson
 
@@ -14,6 +13,7 @@ from lib.hashing import looks_like_key
 from lib.money import nano_from_usd
 from preferences.core import LATENCY_MS_MAX, LATENCY_MS_MIN, Preferences, Priority
 from routing.snapshot import Key
+from tenancy.core import is_inside
 
 METADATA_PAIRS_MAX = 16
 METADATA_NAME_MAX = 64
@@ -183,7 +183,7 @@ def check_key(key: Key, *, scope: str, address: str, now_s: float) -> None:
             f'The API key "{key.name}" has no "{scope}" scope. Use a key that has it.',
             type="permission_error",
         )
-    if key.networks and not _inside(key, address):
+    if key.networks and not is_inside(address, key.networks):
         raise RouterError(
             403,
             "network_not_allowed",
@@ -191,15 +191,6 @@ def check_key(key: Key, *, scope: str, address: str, now_s: float) -> None:
             "Change its allowed networks under API keys.",
             type="permission_error",
         )
-
-
-def _inside(key: Key, address: str) -> bool:
-    try:
-        ip = ip_address(address)
-    except ValueError:
-        return False
-    mapped = getattr(ip, "ipv4_mapped", None)
-    return any((mapped or ip) in network for network in key.networks)
 
 
 def refuse_stranger(headers: list[tuple[bytes, bytes]]) -> Wanted:

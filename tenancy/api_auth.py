@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import wraps
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_network
 from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 from uuid import UUID
 
@@ -17,7 +17,7 @@ from ninja.security import HttpBearer
 
 from lib.errors import RouterError
 from lib.hashing import digest, looks_like_key
-from tenancy.core import Actor, Scope
+from tenancy.core import Actor, Scope, is_inside
 from tenancy.models import ApiKeySecret
 from tenancy.scope import tenant_scope
 from tenancy.selectors import organization_of_key
@@ -91,18 +91,9 @@ def _check(secret: ApiKeySecret, address: str) -> None:
         raise _denied(401, "key_expired", "This API key has expired.")
     if Scope.ADMIN.value not in key.scopes:
         raise _denied(403, "scope_missing", 'This needs a key with the "admin" scope.')
-    if key.allowed_networks and not _inside(address, key.allowed_networks):
+    networks = [ip_network(network) for network in key.allowed_networks]
+    if networks and not is_inside(address, networks):
         raise _denied(403, "network_not_allowed", "This key may not be used from this address.")
-
-
-def _inside(address: str, networks: list[str]) -> bool:
-    try:
-        ip = ip_address(address)
-    except ValueError:
-        return False
-    # A socket for both families shows an IPv4 caller as ::ffff:203.0.113.7.
-    ip = getattr(ip, "ipv4_mapped", None) or ip
-    return any(ip in ip_network(network) for network in networks)
 
 
 def _denied(status: int, code: str, message: str) -> RouterError:

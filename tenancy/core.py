@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from ipaddress import IPv4Network, IPv6Network, ip_address
 from uuid import UUID
 
 
@@ -42,6 +44,19 @@ class Actor:
 
 
 SYSTEM = Actor(kind="system", id=None, name="system")
+
+
+def is_inside(address: str, networks: Iterable[IPv4Network | IPv6Network]) -> bool:
+    """Whether an address lies in one of the networks; what is no address lies in none.
+
+    A socket for both families shows an IPv4 caller as ::ffff:203.0.113.7.
+    """
+    try:
+        ip = ip_address(address)
+    except ValueError:
+        return False
+    ip = getattr(ip, "ipv4_mapped", None) or ip
+    return any(ip in network for network in networks)
 
 
 # Epochs only grow, whatever order announcements arrive in.
