@@ -59,8 +59,9 @@ class Price(Rates):
     source: str = ""
     as_of: str = ""
     currency: str = "USD"
-    # (start, worst input, worst input of text alone, worst output) per tier, dearest so far.
-    _bounds: tuple[tuple[int, int, int, int], ...] = field(
+    # (start, worst input, worst input of text alone, worst output, worst fee) per tier, dearest so
+    # far.
+    _bounds: tuple[tuple[int, int, int, int, int], ...] = field(
         init=False, repr=False, compare=False, default=()
     )
 
@@ -100,15 +101,16 @@ def _written(rates: Rates) -> dict[str, Any]:
     return {name: rate for name in KINDS if (rate := getattr(rates, name)) is not None}
 
 
-def _bounds_of(price: Price) -> tuple[tuple[int, int, int, int], ...]:
-    bounds: list[tuple[int, int, int, int]] = []
-    text = media = output = 0
+def _bounds_of(price: Price) -> tuple[tuple[int, int, int, int, int], ...]:
+    bounds: list[tuple[int, int, int, int, int]] = []
+    text = media = output = fee = 0
     for start, rates in ((-1, price), *((tier.start, tier) for tier in price.tiers)):
         # A higher tier may be the cheaper one; the call may still end up in the lower.
         text = max(text, _worst(rates, _TEXT_KINDS))
         media = max(media, text, _worst(rates, _MEDIA_KINDS))
         output = max(output, _worst(rates, _OUTPUT_KINDS))
-        bounds.append((start, media, text, output))
+        fee = max(fee, rates.request or 0)
+        bounds.append((start, media, text, output, fee))
     return tuple(reversed(bounds))
 
 
@@ -194,10 +196,10 @@ def upper_bound_nano(
     ``n`` is the number of choices, each of at most ``output_tokens``. ``text_only`` leaves out the
     rates of audio, image and video input. Web searches are not in it: nothing bounds them.
     """
-    for start, media, text, output in price._bounds:
+    for start, media, text, output, fee in price._bounds:
         if input_tokens > start:
             femto = input_tokens * (text if text_only else media) + n * output_tokens * output
-            return -(-(femto + (price.request or 0)) // FEMTO_PER_NANO)
+            return -(-(femto + fee) // FEMTO_PER_NANO)
     raise AssertionError("the first bound holds for every count")
 
 

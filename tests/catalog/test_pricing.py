@@ -139,6 +139,11 @@ def test_a_request_may_have_a_fee_of_its_own() -> None:
     assert upper_bound_nano(3, 0, 1, price) == 8
 
 
+def test_a_fee_that_only_a_tier_asks_is_in_the_bound() -> None:
+    price = Price(input=0, tiers=(Tier(start=0, input=0, request=5_000_000),))
+    assert cost_nano(Usage(1, 0), price) == upper_bound_nano(1, 0, 1, price) == 5
+
+
 def test_a_tier_holds_for_the_whole_call_once_its_start_is_exceeded() -> None:
     assert cost_nano(Usage(200_000, 0), SONNET) == 200_000 * 3_000
     assert cost_nano(Usage(200_001, 1), SONNET) == 200_001 * 6_000 + 22_500
