@@ -21,7 +21,8 @@ from tenancy.models import new_id
 from tenancy.services import add_member, create_key, create_user, revoke_key
 from tests.analytics.rows import row
 from tests.conftest import Cast, signed_in
-from tests.project.url_table import ACTORS, GATEWAY_ROWS, ROWS, SIGN_IN, Row, patterns
+from tests.project.url_row import ACTORS, SIGN_IN, Row
+from tests.project.url_table import GATEWAY_ROWS, ROWS, patterns
 
 pytestmark = pytest.mark.django_db
 PASSWORD = "correct horse battery"

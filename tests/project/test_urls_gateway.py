@@ -18,7 +18,8 @@ from tenancy.core import SYSTEM, Role, Scope
 from tenancy.models import new_id
 from tenancy.services import add_member, create_key, create_user, revoke_key
 from tests.conftest import Cast, signed_in
-from tests.project.url_table import ACTORS, GATEWAY_ROWS
+from tests.project.url_row import ACTORS
+from tests.project.url_table import GATEWAY_ROWS
 
 ONLY_OURS = ModelPreset("acme-only", 8_192, 1_024, frozenset({"streaming"}), 50)
 Headers = dict[str, str]

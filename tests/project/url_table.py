@@ -1,59 +1,17 @@
-"""Every address of the product, who may use it and what they get.
-
-Columns: nobody, a stranger (who owns another organization), viewer, member, admin and owner by
-session; then a key of both scopes, another organization's key, a revoked key and a key of the
-gateway scope alone. A key opens no page and a session no API. ``in`` leads to the sign-in page.
-"""
+"""Every address of the product; ``url_row`` tells what a row holds."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from importlib import import_module
+from pkgutil import iter_modules
 from typing import Any
 
 from django.urls import URLPattern, URLResolver, get_resolver
 
-ACTORS = (
-    "nobody",
-    "stranger",
-    "viewer",
-    "member",
-    "admin",
-    "owner",
-    "key",
-    "rival_key",
-    "revoked_key",
-    "gateway_key",
-)
+from tests.project import url_rows
+from tests.project.url_row import NO_PAGE, Row
 
-
-SIGN_IN = "in"
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One operation: the pattern it stands for, how to ask, and a status per actor.
-
-    ``path`` may hold {call}, the id of one of the organization's calls.
-    """
-
-    pattern: str
-    method: str
-    path: str
-    statuses: str
-    data: dict[str, Any] = field(default_factory=dict)
-
-    def expected(self) -> dict[str, str]:
-        """What each actor gets: a status, or the way to the sign-in page."""
-        words = self.statuses.split()
-        assert len(words) == len(ACTORS), self.pattern
-        return dict(zip(ACTORS, words, strict=True))
-
-    def __str__(self) -> str:
-        return f"{self.method} {self.path}"
-
-
-NO_PAGE = "404 404 404 404 404 404 404 404 404 404"
 ROWS = [
     Row("", "GET", "/", "302 302 302 302 302 302 302 302 302 302"),
     Row("accounts/login/", "GET", "/accounts/login/", "200 302 302 302 302 302 200 200 200 200"),
@@ -308,6 +266,9 @@ ROWS = [
     Row("v1/openapi.json", "GET", "/v1/openapi.json", "200 200 200 200 200 200 200 200 200 200"),
     Row("v1/", "GET", "/v1/", "404 404 404 404 404 404 404 404 404 404"),
 ]
+
+for _module in iter_modules(url_rows.__path__):
+    ROWS += import_module(f"{url_rows.__name__}.{_module.name}").ROWS
 
 _HELLO = {"model": "never-was", "messages": [{"role": "user", "content": "x"}]}
 GATEWAY_ROWS = [
