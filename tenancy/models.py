@@ -15,6 +15,8 @@ from lib.ids import uuid7
 from tenancy.core import Role, Scope
 from tenancy.policy import TenantForeignKey, TenantPolicy
 
+BODIES_RETENTION_DAYS = 30
+
 
 def new_id() -> uuid.UUID:
     """A fresh UUIDv7: the edge's clock and chance around the pure ``uuid7``."""
@@ -58,6 +60,15 @@ class Organization(models.Model):
     time_zone = models.CharField(max_length=64, default="UTC")
     epoch = models.BigIntegerField(default=1)
     changed_at = models.DateTimeField(auto_now_add=True, db_index=True)
+    retention_days = models.PositiveIntegerField(
+        null=True, db_comment="how long calls are kept; null: as long as the installation keeps any"
+    )
+    store_bodies = models.BooleanField(
+        default=False, db_default=False, db_comment="whether prompts and answers are stored, sealed"
+    )
+    bodies_retention_days = models.PositiveIntegerField(
+        default=BODIES_RETENTION_DAYS, db_default=BODIES_RETENTION_DAYS
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
