@@ -29,6 +29,7 @@ from tenancy.selectors import key_names, member_emails
 STATUSES = (("ok", "Succeeded"), ("failed", "Failed"), ("fallback", "After a fallback"))
 # How an address says since when, and how many days before today that begins.
 RANGES = {"today": ("Today", 0), "7d": ("Last 7 days", 6), "30d": ("Last 30 days", 29)}
+PLAYGROUND = "Playground"
 KINDS = {"cached": "cached input", "request": "per request"}
 PATHS = {"chat": "chat/completions", "embeddings": "embeddings"}
 
@@ -153,13 +154,20 @@ def _row(call: Call, names: dict[UUID, str]) -> dict[str, Any]:
     return {
         "call": call,
         "status": _status(call),
-        "key": names.get(call.api_key, "") if call.api_key else "",
+        "key": _caller(call, names),
         "input": f"{call.input_tokens:,}",
         "output": f"{call.output_tokens:,}",
         "cost": format_usd(call.cost_nano),
         "latency": milliseconds(call.latency_ms),
         "first_token": "" if call.first_token_ms is None else milliseconds(call.first_token_ms),
     }
+
+
+def _caller(call: Call, names: dict[UUID, str]) -> str:
+    """The name of the key; a member without one called from the dashboard."""
+    if call.api_key:
+        return names.get(call.api_key, "")
+    return PLAYGROUND if call.user else ""
 
 
 def _cost_lines(call: Call) -> list[dict[str, str]]:

@@ -18,6 +18,8 @@ from routing.runtime import Runtime  # noqa: E402
 
 # The gateway's description is a page like any other.
 _OPENAPI = "/v1/openapi.json"
+# Whoever asks for one of these elsewhere forgot /v1; the door tells them as their SDK expects.
+_STRAY = ("/chat/completions", "/embeddings")
 
 
 class Application:
@@ -30,7 +32,7 @@ class Application:
         """One connection event or request."""
         if scope["type"] == "http":
             path: str = scope["path"]
-            if path.startswith("/v1/") and path != _OPENAPI and self.runtime is not None:
+            if self.runtime is not None and _is_for_the_door(path):
                 await self.runtime.door(scope, receive, send)
             elif path == "/health/live":
                 await _plain(send, 200, b"ok")
@@ -59,6 +61,10 @@ class Application:
                     await self.runtime.close()
                 await send({"type": "lifespan.shutdown.complete"})
                 return
+
+
+def _is_for_the_door(path: str) -> bool:
+    return (path.startswith("/v1/") and path != _OPENAPI) or path.endswith(_STRAY)
 
 
 async def _plain(send: Send, status: int, text: bytes) -> None:

@@ -99,6 +99,7 @@ def compile_snapshot(organization_id: UUID) -> Snapshot | None:
     organization = tenancy.organization(organization_id)
     if organization is None:
         return None
+    default, users, by_key = all_levels(organization_id)
     targets = {p.id: _Access(p) for p in catalog.providers(organization_id)}
     now = datetime.now(UTC)
     deployments = tuple(
@@ -110,10 +111,12 @@ def compile_snapshot(organization_id: UUID) -> Snapshot | None:
         live_key=live_key(organization_id.hex),
         epoch=organization.epoch,
         loaded_at_s=time.monotonic(),
-        keys=_keys(organization_id),
+        keys=_keys(organization_id, default, users, by_key),
         by_name=_by_name(deployments),
         auto=_by_operation(deployments),
         models=deployments,
+        wanted=effective((default,)),
+        members={user_id.hex: effective((default, own)) for user_id, own in users.items()},
     )
 
 
@@ -192,8 +195,12 @@ def _price(row: DeploymentRow, provider: Provider, now: datetime) -> Price | Non
     return price_for(provider.preset, row.upstream_model, at=now)
 
 
-def _keys(organization_id: UUID) -> dict[bytes, Key]:
-    default, users, by_key = all_levels(organization_id)
+def _keys(
+    organization_id: UUID,
+    default: Preferences,
+    users: Mapping[UUID, Preferences],
+    by_key: Mapping[UUID, Preferences],
+) -> dict[bytes, Key]:
     now = timezone.now()
     found: dict[bytes, Key] = {}
     for row in tenancy.api_keys(organization_id):

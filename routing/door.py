@@ -42,15 +42,16 @@ class Door:
             self.open_calls -= 1
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        client = scope["client"][0] if scope.get("client") else ""
         try:
             handle = self._route(scope)
             body = await self._body(scope, receive)
         except RouterError as refused:
-            await _send_reply(error_reply(refused), send)
+            sent = Incoming(scope["headers"], b"", client)
+            await _send_reply(self._gateway.turned_away(sent, refused), send)
             return
         if body is None:
             return
-        client = scope["client"][0] if scope.get("client") else ""
         incoming = Incoming(scope["headers"], body, client)
         watch = _Watch(receive)
         try:

@@ -41,6 +41,7 @@ from routing.journal import Journal, JournalFull
 from routing.live import Admission, Live
 from routing.model import Decision, Refusal
 from routing.record import CLIENT_LEFT, Record
+from routing.rejections import Rejections
 from routing.snapshot import DatabaseDown, Key, Snapshot, SnapshotStore
 from routing.wire.base import Request
 from routing.wire.request import parse_chat, parse_embeddings
@@ -77,6 +78,7 @@ class Gateway:
         pepper: bytes,
         trusted_proxies: int,
         random_bits: Callable[[int], int],
+        rejections: Rejections | None = None,
     ) -> None:
         self._store = store
         self._live = live
@@ -85,6 +87,7 @@ class Gateway:
         self._pepper = pepper
         self._proxies = trusted_proxies
         self._random_bits = random_bits
+        self._rejections = rejections
 
     async def call(self, incoming: Incoming, operation: str) -> Reply:
         """The answer to one call; every refusal is an OpenAI-shaped error, never an exception."""
@@ -92,7 +95,7 @@ class Gateway:
         try:
             caller = await self.who(incoming)
         except RouterError as refused:
-            return _error(refused, [])
+            return self.turned_away(incoming, refused)
         record = self._new_record(caller.key, caller.snapshot, operation)
         try:
             return await self._serve(incoming, caller, record, began_ns)
@@ -108,6 +111,12 @@ class Gateway:
             log.exception("call %s failed inside the router", record.id)
             self._write_down(record, began_ns, status=500, error_code="internal_error")
             return _error(_bug(record), self._told(record, began_ns))
+
+    def turned_away(self, incoming: Incoming, refused: RouterError) -> Reply:
+        """The error for a call that is nobody's yet; it is not in the ledger."""
+        if self._rejections is not None:
+            self._rejections.note(incoming, refused)
+        return _error(refused, [])
 
     # 1. Who
 
@@ -242,7 +251,7 @@ class Gateway:
             caller = await self.who(incoming)
             await self.admit(incoming, caller, "", "")
         except RouterError as refused:
-            return _error(refused, [])
+            return self.turned_away(incoming, refused)
         return listing.all_models(caller.snapshot)
 
     async def show_model(self, incoming: Incoming, model: str) -> Reply:

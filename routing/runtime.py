@@ -18,7 +18,9 @@ from routing.door import Door
 from routing.gateway import Gateway
 from routing.journal import Journal
 from routing.live import Live
+from routing.member_gateway import MemberGateway
 from routing.redis_pipe import RedisPipe
+from routing.rejections import Rejections
 from routing.snapshot import Snapshot, SnapshotStore
 from routing.upstream import Upstream
 
@@ -47,15 +49,19 @@ class Runtime:
         self.store = SnapshotStore(
             DatabaseLoader(), run=self._run, clock=time.monotonic, published=self._publish
         )
+        self.rejections = Rejections(self._pipe, self.store, pepper=pepper, proxies=trusted_proxies)
+        self._attempter = Attempter(self.upstream, self.live)
+        # Seeded from the operating system; ids need to be unique, not unguessable.
+        self._random_bits = random.Random(uuid4().int).getrandbits  # noqa: S311
         self.gateway = Gateway(
             store=self.store,
             live=self.live,
             journal=self.journal,
-            attempter=Attempter(self.upstream, self.live),
+            attempter=self._attempter,
             pepper=pepper,
             trusted_proxies=trusted_proxies,
-            # Seeded from the operating system; ids need to be unique, not unguessable.
-            random_bits=random.Random(uuid4().int).getrandbits,  # noqa: S311
+            random_bits=self._random_bits,
+            rejections=self.rejections,
         )
         self.door = Door(self.gateway, body_bytes_max=body_bytes_max)
         self._watching = asyncio.ensure_future(self.store.watch())
@@ -70,6 +76,18 @@ class Runtime:
 
     async def _publish(self, snapshot: Snapshot) -> None:
         await self.live.publish_epoch(snapshot.live_key, snapshot.epoch)
+
+    def member_gateway(self, organization_id: str, user_id: str) -> MemberGateway:
+        """The gateway for one call of a signed-in member; ids are 32 hexadecimal digits."""
+        return MemberGateway(
+            organization_id,
+            user_id,
+            store=self.store,
+            live=self.live,
+            journal=self.journal,
+            attempter=self._attempter,
+            random_bits=self._random_bits,
+        )
 
     async def close(self) -> None:
         """Lets open calls finish for a while, then gives everything back."""
@@ -86,6 +104,11 @@ class Runtime:
 
 
 _running: list[Runtime] = []
+
+
+def current() -> Runtime | None:
+    """The gateway of this process, where one was started."""
+    return _running[-1] if _running else None
 
 
 def running() -> Runtime:

@@ -13,11 +13,11 @@ import asyncio
 import logging
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network
 from typing import Protocol
 
-from preferences.core import Preferences
+from preferences.core import DEFAULT, Preferences
 from routing.model import AUTO, Deployment
 
 log = logging.getLogger(__name__)
@@ -68,7 +68,10 @@ NOBODY = Candidates((), ())
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """Everything that a call of this organization needs to know, as of ``epoch``."""
+    """Everything that a call of this organization needs to know, as of ``epoch``.
+
+    ``wanted`` is what holds for members without preferences of their own, who are in ``members``.
+    """
 
     organization_id: str
     live_key: str
@@ -78,6 +81,8 @@ class Snapshot:
     by_name: Mapping[str, Candidates]
     auto: Mapping[str, Candidates]
     models: tuple[Deployment, ...]
+    wanted: Preferences = DEFAULT
+    members: Mapping[str, Preferences] = field(default_factory=dict)
 
     def candidates(self, model: str, operation: str) -> Candidates:
         """Who serves ``model``: a model's name, ``provider/model``, or ``auto``."""
@@ -132,6 +137,10 @@ class SnapshotStore:
     def find(self, digest: bytes) -> tuple[Snapshot, Key] | None:
         """The snapshot and key of a digest, if they are in memory."""
         return self._by_digest.get(digest)
+
+    def of(self, organization_id: str) -> Snapshot | None:
+        """The snapshot of an organization, if it is in memory."""
+        return self._by_organization.get(organization_id)
 
     async def look_up(self, digest: bytes) -> tuple[Snapshot, Key] | None:
         """As ``find``, asking the database for a digest that is not in memory.
