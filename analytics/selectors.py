@@ -156,6 +156,11 @@ def count_newer(organization_id: UUID, filters: Filters, cursor: Cursor) -> int:
     return _newer_than(calls(organization_id, filters), cursor)[: PAGE_CALLS + 1].count()
 
 
+def has_calls(organization_id: UUID) -> bool:
+    """Whether the organization ever called."""
+    return Rollup.objects.filter(organization_id=organization_id).exists()
+
+
 def call(organization_id: UUID, call_id: UUID) -> Call | None:
     """One call with all that is known of it; its id tells the partition."""
     try:

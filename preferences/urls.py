@@ -6,13 +6,14 @@ from django.urls import path
 
 from catalog import start
 from preferences import views
-from tenancy import pages
+from tenancy import shell
 
 urlpatterns = [
     path("", views.home),
     path("preferences", views.page),
     path("preferences/<slug:scope>/<slug:name>", views.field),
-    path("theme", pages.theme),
+    path("theme", shell.theme),
+    path("keys", shell.keys),
     path("organization/new", start.new_organization),
-    path("organization", pages.choose_organization),
+    path("organization", shell.choose_organization),
 ]

@@ -13,11 +13,12 @@ from http import HTTPStatus
 from typing import Any
 
 from django.contrib import messages
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import Http404, HttpResponse, HttpResponseRedirect
 from django.template.loader import render_to_string
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_safe
 
+from analytics.selectors import has_calls
 from catalog.selectors import provider_slugs
 from lib.errors import RouterError
 from preferences import services
@@ -44,13 +45,20 @@ from tenancy.pages import (
     render_page,
     wants_fragment,
 )
+from tenancy.shell import last_tab, tabs
 
 TEMPLATE = "preferences/page.html"
 
 
-def home(request: HttpRequest) -> HttpResponse:
-    """The first tab."""
-    return HttpResponseRedirect("/enterprise-router/preferences")
+@require_safe
+@member_page
+def home(request: MemberRequest) -> HttpResponse:
+    """The tab that was open last; else Analytics once there is traffic, and before Preferences."""
+    found = {tab.name: tab for tab in tabs()}
+    usual = found["preferences"]
+    if "analytics" in found and has_calls(request.member.organization_id):
+        usual = found["analytics"]
+    return HttpResponseRedirect((last_tab(request) or usual).path)
 
 
 @require_safe

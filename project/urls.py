@@ -6,6 +6,7 @@ from django.http import HttpRequest, HttpResponseRedirect
 from django.urls import include, path
 
 from project.api import api, v1
+from project.palette import palette
 
 
 def home(request: HttpRequest) -> HttpResponseRedirect:
@@ -18,6 +19,7 @@ urlpatterns = [
     path("accounts/", include("allauth.account.urls")),
     path("enterprise-router/", include("preferences.urls")),
     path("", include("analytics.urls")),
+    path("palette", palette),
     path("api/", api.urls),
     path("v1/", v1.urls),
 ]

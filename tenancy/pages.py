@@ -1,9 +1,9 @@
-"""What all pages share: whole page or fragment, the shell around them, the theme.
+"""What all pages share: whole page or fragment, the gate to them, what a browser remembers.
 
 1. A view calls ``render_page``; only a targeted htmx swap gets a fragment.
 2. The fragment is the template's part with the target's name, so both live in one file.
 3. ``member_page`` is the gate of every page behind sign-in: it finds the member and opens the
-   organization's scope. ``shell`` tells the sidebar which organization and section are open.
+   organization's scope. ``tenancy.shell`` is the frame around it.
 """
 
 from __future__ import annotations
@@ -22,13 +22,11 @@ from django.conf import settings
 from django.contrib.auth.decorators import login_required
 from django.core.exceptions import PermissionDenied
 from django.db import connection
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.loader import render_to_string
 from django.utils import timezone
 from django.utils.cache import patch_vary_headers
 from django.utils.html import format_html
-from django.utils.http import url_has_allowed_host_and_scheme
-from django.views.decorators.http import require_POST
 from django_htmx.http import trigger_client_event
 from django_htmx.middleware import HtmxDetails
 
@@ -40,7 +38,8 @@ from tenancy.scope import tenant_scope
 P = ParamSpec("P")
 ORGANIZATION_IN_SESSION = "organization"
 THEME_COOKIE = "er-theme"
-_THEME_S = 365 * 24 * 3600
+TAB_COOKIE = "er-tab"
+_COOKIE_S = 365 * 24 * 3600
 HOME = "/enterprise-router/"
 NEW_ORGANIZATION = "/enterprise-router/organization/new"
 
@@ -165,7 +164,7 @@ def render_page(
     """The page, or its part ``target`` to a swap of that part.
 
     ``context["title"]`` is the page's title; ``context["tab"]``, where set, moves the mark in the
-    tab bar along with a swapped panel.
+    tab bar along with a swapped panel, and is the tab that the next visit opens.
     """
     if wants_fragment(request, target):
         html = format_html("<title>{} · Enterprise Router</title>", context["title"])
@@ -176,6 +175,22 @@ def render_page(
         html = render_to_string(template, context, request)
     response = HttpResponse(html, status=status)
     keep_fragments_apart(response)
+    tab = context.get("tab")
+    if tab and request.COOKIES.get(TAB_COOKIE) != tab:
+        keep_in_cookie(response, TAB_COOKIE, tab)
+    return response
+
+
+def keep_in_cookie(response: HttpResponse, name: str, value: str) -> HttpResponse:
+    """The response, which also makes the browser remember ``value`` for a year."""
+    response.set_cookie(
+        name,
+        value,
+        max_age=_COOKIE_S,
+        secure=settings.SESSION_COOKIE_SECURE,
+        httponly=True,
+        samesite="Lax",
+    )
     return response
 
 
@@ -190,62 +205,6 @@ def toast(response: HttpResponse, text: str, *, bad: bool = False) -> HttpRespon
     return trigger_client_event(response, "toast", {"text": text, "bad": bad})
 
 
-def shell(request: HttpRequest) -> dict[str, Any]:
-    """Context processor: what the sidebar shows. No SQL.
-
-    Sign-in and error pages have no member.
-    """
-    return {
-        "shell": {
-            "member": getattr(request, "member", None),
-            "memberships": getattr(request, "memberships", []),
-            "section": request.path.split("/", 2)[1],
-        }
-    }
-
-
-@require_POST
-@login_required
-def choose_organization(request: HttpRequest) -> HttpResponse:
-    """Opens another organization of the same user; one that is not theirs is not found."""
-    asked = request.POST.get("organization", "")
-    if asked not in {str(m.organization_id) for m in memberships_of(cast(User, request.user))}:
-        raise Http404
-    request.session[ORGANIZATION_IN_SESSION] = asked
-    return HttpResponseRedirect(HOME)
-
-
-@require_POST
-def theme(request: HttpRequest) -> HttpResponse:
-    """Keeps the chosen theme in a cookie, so that the server renders it and nothing flashes."""
-    try:
-        chosen = Theme(request.POST.get("theme", ""))
-    except ValueError:
-        return HttpResponse("Choose system, light or dark.", status=422, content_type="text/plain")
-    response: HttpResponse
-    if HtmxDetails(request):
-        response = HttpResponse(status=HTTPStatus.NO_CONTENT)
-        trigger_client_event(response, "theme", {"value": chosen})
-    else:
-        response = HttpResponseRedirect(_own_address(request, request.POST.get("next", "")))
-    response.set_cookie(
-        THEME_COOKIE,
-        chosen,
-        max_age=_THEME_S,
-        secure=settings.SESSION_COOKIE_SECURE,
-        httponly=True,
-        samesite="Lax",
-    )
-    return response
-
-
 def current_page(request: HttpRequest) -> str:
     """The path of the page that a htmx request came from, or "" when it is not one of ours."""
     return HtmxDetails(request).current_url_abs_path or ""
-
-
-def _own_address(request: HttpRequest, address: str) -> str:
-    ours = url_has_allowed_host_and_scheme(
-        address, allowed_hosts={request.get_host()}, require_https=request.is_secure()
-    )
-    return address if ours else HOME

@@ -158,7 +158,7 @@ ROWS = [
         "enterprise-router/",
         "GET",
         "/enterprise-router/",
-        "302 302 302 302 302 302 302 302 302 302",
+        "in 302 302 302 302 302 in in in in",
     ),
     Row(
         "enterprise-router/preferences",

@@ -1,0 +1,42 @@
+"""What the palette offers beside the pages: the newest of the organization's own things."""
+
+from __future__ import annotations
+
+from django.http import HttpResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_safe
+
+from analytics.selectors import Filters, calls
+from catalog.selectors import providers
+from lib.money import format_usd
+from tenancy.pages import MemberRequest, keep_fragments_apart, member_page
+from tenancy.selectors import api_keys
+from tenancy.shell import exists
+
+ITEMS_MAX = 5
+
+
+@require_safe
+@member_page
+def palette(request: MemberRequest) -> HttpResponse:
+    """The last requests, the newest keys and the providers, each as a link; five queries."""
+    organization_id = request.member.organization_id
+    newest = [
+        {
+            "path": f"/requests/{call.id}",
+            "label": f"{call.model_used or call.model_requested} · {call.status}",
+            "more": format_usd(call.cost_nano),
+            "at": call.created_at,
+        }
+        for call in calls(organization_id, Filters())[:ITEMS_MAX]
+    ]
+    groups = [("Recent requests", newest)]
+    if exists("/api-keys"):
+        keys = api_keys(organization_id).filter(revoked_at=None)[:ITEMS_MAX]
+        groups.append(("API keys", [{"path": "/api-keys", "label": key.name} for key in keys]))
+    if exists("/providers"):
+        found = providers(organization_id).filter(active=True)[:ITEMS_MAX]
+        groups.append(("Providers", [{"path": "/providers", "label": one.name} for one in found]))
+    response = render(request, "palette.html", {"groups": groups})
+    keep_fragments_apart(response)
+    return response
