@@ -114,9 +114,15 @@ def test_every_operation_of_the_apis_stands_in_the_table() -> None:
     assert described <= {(method, re.sub(r"<\w+:\w+>", "{}", path)) for method, path in known}
 
 
-@pytest.mark.parametrize(
-    "row", [row for row in ROWS if row.method == "POST" and "405" not in row.statuses], ids=str
-)
+# Identity providers send people to /acs/ from their own pages; what they bring is signed instead.
+FORMS = [
+    row
+    for row in ROWS
+    if row.method == "POST" and "405" not in row.statuses and not row.path.endswith("/acs/")
+]
+
+
+@pytest.mark.parametrize("row", FORMS, ids=str)
 def test_no_form_is_taken_without_its_token(people: People, row: Row) -> None:
     for client in people.clients.values():
         client.handler.enforce_csrf_checks = True
