@@ -14,6 +14,8 @@ from typing import Any
 import pytest
 from django.conf import settings
 from django.test import Client
+from hypothesis import HealthCheck
+from hypothesis import settings as property_settings
 
 from tenancy.core import SYSTEM, Role, Scope
 from tenancy.models import Organization, User
@@ -23,6 +25,10 @@ from tenancy.services import add_member, create_key, create_organization, create
 def pytest_configure() -> None:
     """whitenoise warns, and warnings are errors, where no folder of collected files stands."""
     settings.STATIC_ROOT.mkdir(parents=True, exist_ok=True)
+    # How fast the machine is says nothing about the code.
+    slow = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
+    property_settings.register_profile("any-machine", property_settings.default, **slow)
+    property_settings.load_profile("any-machine")
 
 
 @pytest.fixture(scope="session")
