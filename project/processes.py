@@ -77,8 +77,15 @@ def environment(house: House) -> dict[str, str]:
 
 def kept_environment(house: House) -> dict[str, str]:
     """The settings that ./manage needs to run a command beside the processes."""
-    env = environment(house)
-    names = ("DATABASE_URL", "REDIS_URL", "DATA_DIR", "SANDBOX_URL", "PUBLIC_URL")
+    env = environment(house) | {"DATABASE_INGEST_URL": house.databases.ingest}
+    names = (
+        "DATABASE_URL",
+        "DATABASE_INGEST_URL",
+        "REDIS_URL",
+        "DATA_DIR",
+        "SANDBOX_URL",
+        "PUBLIC_URL",
+    )
     more = ("ALLOWED_HOSTS", "PRIVATE_NETWORKS", "TRUSTED_PROXY_COUNT", *_SECRETS)
     return {name: env[name] for name in (*names, *more) if name in env}
 

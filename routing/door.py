@@ -21,7 +21,8 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 WATCH_AFTER_S = 0.1
 BODY_TIMEOUT_S = 60.0
 
-_CALLS = {b"/v1/chat/completions": "chat", b"/v1/embeddings": "embeddings"}
+# The paths of calls, with what they ask for.
+CALLS = {b"/v1/chat/completions": "chat", b"/v1/embeddings": "embeddings"}
 _MODELS = "/v1/models"
 
 
@@ -40,6 +41,17 @@ class Door:
             await self._serve(scope, receive, send)
         finally:
             self.open_calls -= 1
+
+    async def call(
+        self, operation: str, headers: list[tuple[bytes, bytes]], body: bytes, client: str
+    ) -> Reply:
+        """The answer to a call that is here whole; ``operation`` is a value of ``CALLS``."""
+        try:
+            self.check_head(headers)
+            self.check_size(len(body))
+        except RouterError as refused:
+            return error_reply(refused)
+        return await self._gateway.call(Incoming(headers, body, client), operation)
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         client = scope["client"][0] if scope.get("client") else ""
@@ -66,7 +78,7 @@ class Door:
 
     def _route(self, scope: Scope) -> Callable[[Incoming], Awaitable[Reply]]:
         path, method = scope["path"], scope["method"]
-        operation = _CALLS.get(path.rstrip("/").encode())
+        operation = CALLS.get(path.rstrip("/").encode())
         if operation is not None:
             _need(method, "POST", path)
             return lambda incoming: self._gateway.call(incoming, operation)

@@ -9,6 +9,8 @@ from typing import Any
 import uvicorn
 from django.core.management.base import BaseCommand
 
+from project.protocol import GatewayProtocol
+
 APPLICATION = "project.asgi:application"
 KEEP_ALIVE_S = 75
 GRACE_S = 60
@@ -34,7 +36,7 @@ class Command(BaseCommand):
             "port": options["port"],
             "workers": options["workers"],
             "loop": "uvloop",
-            "http": "httptools",
+            "http": GatewayProtocol,
             "ws": "none",
             "lifespan": "on",
             "access_log": False,
