@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from django.db import connection
-from django.db.models import Q, QuerySet
+from django.db.models import Q, QuerySet, Sum
 
 from analytics.models import Call, Rollup
 from lib.ids import uuid7_time_ms
@@ -141,7 +141,10 @@ def call_page(
         rows = page[:PAGE_CALLS][::-1]
         return CallPage(rows, _at(rows, -1), _at(rows, 0) if more else None)
     if older is not None:
-        found = _older_than(found, older)
+        found = found.filter(
+            Q(created_at__lt=older.at) | Q(created_at=older.at, id__lt=older.id),
+            created_at__lte=older.at,
+        )
     page = list(found[: PAGE_CALLS + 1])
     rows = page[:PAGE_CALLS]
     more = len(page) > PAGE_CALLS
@@ -170,17 +173,6 @@ def call(organization_id: UUID, call_id: UUID) -> Call | None:
         id=call_id,
         created_at__range=(came - _ID_SLACK, came + _ID_SLACK),
     ).first()
-
-
-def neighbors(
-    organization_id: UUID, filters: Filters, call: Call
-) -> tuple[UUID | None, UUID | None]:
-    """The ids of the calls just newer and just older than one, in a list with these filters."""
-    place = Cursor(call.created_at, call.id)
-    found = calls(organization_id, filters).only("id")
-    newer = _newer_than(found, place).reverse().first()
-    older = _older_than(found, place).first()
-    return (newer.id if newer else None), (older.id if older else None)
 
 
 def options(organization_id: UUID, now: datetime) -> Options:
@@ -253,6 +245,13 @@ def spend_by_day(
     return [spent.get(day, 0) for day in range(1, len(midnights))]
 
 
+def calls_of_key(organization_id: UUID, key_id: UUID, since: datetime) -> int:
+    """How many calls came with an API key since a moment, from the rollups: whole hours."""
+    hour = since.replace(minute=0, second=0, microsecond=0)
+    rows = Rollup.objects.filter(organization_id=organization_id, api_key=key_id, hour__gte=hour)
+    return int(rows.aggregate(calls=Sum("calls"))["calls"] or 0)
+
+
 def recent_effect(
     organization_id: UUID, *, cost_nano: int | None, latency_ms: int | None
 ) -> Effect:
@@ -273,13 +272,6 @@ def _newer_than(found: QuerySet[Call], cursor: Cursor) -> QuerySet[Call]:
     return found.filter(
         Q(created_at__gt=cursor.at) | Q(created_at=cursor.at, id__gt=cursor.id),
         created_at__gte=cursor.at,
-    )
-
-
-def _older_than(found: QuerySet[Call], cursor: Cursor) -> QuerySet[Call]:
-    return found.filter(
-        Q(created_at__lt=cursor.at) | Q(created_at=cursor.at, id__lt=cursor.id),
-        created_at__lte=cursor.at,
     )
 
 

@@ -22,6 +22,12 @@ def of_user(organization_id: UUID, user_id: UUID | None) -> QuerySet[UserRouterP
     return rows.filter(user_id__isnull=True) if user_id is None else rows.filter(user_id=user_id)
 
 
+def key_row(organization_id: UUID, key_id: UUID) -> KeyPreferences:
+    """The row of an API key; unsaved where there is none."""
+    rows = KeyPreferences.objects.filter(organization_id=organization_id, api_key_id=key_id)
+    return rows.first() or KeyPreferences(organization_id=organization_id, api_key_id=key_id)
+
+
 def wishes(row: Wishes) -> Preferences:
     """A row as one level of preferences."""
     return Preferences(

@@ -6,6 +6,7 @@ from ninja.errors import AuthenticationError, HttpError, ValidationError
 
 from analytics.api import router as calls
 from lib.errors import RouterError
+from preferences.keys.api import router as keys
 from routing.api import router as gateway
 from tenancy.api_auth import AdminKey
 
@@ -18,6 +19,7 @@ api = NinjaAPI(
     urls_namespace="api",
 )
 api.add_router("/calls", calls)
+api.add_router("/keys", keys)
 
 v1 = NinjaAPI(
     title="Enterprise Router gateway",

@@ -16,10 +16,11 @@ def home(request: HttpRequest) -> HttpResponseRedirect:
 
 urlpatterns = [
     path("", home),
-    path("accounts/", include("allauth.urls")),
+    path("accounts/", include("allauth.account.urls")),
     path("enterprise-router/", include("preferences.urls")),
     path("", include("analytics.urls")),
     path("palette", palette),
+    path("", include("preferences.keys.urls")),
     path("api/", api.urls),
     path("v1/", v1.urls),
 ]

@@ -109,7 +109,7 @@ def create_key(
         raise _invalid("scopes", "A key needs at least one scope: gateway, admin.")
     if expires_at is not None and expires_at <= timezone.now():
         raise _invalid("expires_at", "The expiry lies in the past.")
-    networks = _networks(allowed_networks)
+    networks = checked_networks(allowed_networks)
     with tenant_scope(organization_id):
         key = ApiKey.objects.create(
             organization_id=organization_id,
@@ -224,7 +224,8 @@ def _add_secret(key: ApiKey) -> str:
     return secret
 
 
-def _networks(words: Sequence[str]) -> list[str]:
+def checked_networks(words: Sequence[str]) -> list[str]:
+    """Networks in their normal form, empty words left out; raises ``RouterError`` (422)."""
     if len(words) > NETWORKS_MAX:
         raise _invalid("allowed_networks", f"At most {NETWORKS_MAX} networks.")
     try:

@@ -30,12 +30,13 @@ PASSWORD = "correct horse battery"
 
 @dataclass(frozen=True, slots=True)
 class People:
-    """A client of each actor, and one call of acme and of rival."""
+    """A client of each actor, one call of acme and of rival, and acme's key "app"."""
 
     clients: dict[str, Client]
     cast: Cast
     call: str
     rivals_call: str
+    key: str
 
 
 @pytest.fixture
@@ -67,16 +68,19 @@ def people(cast: Cast) -> Iterator[People]:
     ledger = Ledger(settings.DATABASE_INGEST_URL)
     ledger.write(rows)
     ledger.close()
-    yield People(clients, cast, rows[0]["id"], rows[1]["id"])
+    yield People(clients, cast, rows[0]["id"], rows[1]["id"], str(gateway.key.id))
     cache.clear()
 
 
 def ask(people: People, actor: str, row: Row) -> Any:
     """The answer to an actor; braces in the row are filled in."""
-    known = {"call": people.call, "acme": str(people.cast.acme.id)}
+    known = {"call": people.call, "acme": str(people.cast.acme.id), "key": people.key}
     data = {name: str(value).format(**known) for name, value in row.data.items()}
     method = getattr(people.clients[actor], row.method.lower())
-    return method(row.path.format(**known), data)
+    path = row.path.format(**known)
+    if path.startswith("/api/") and row.method != "GET":
+        return method(path, data, content_type="application/json")
+    return method(path, data)
 
 
 def outcome(answer: Any) -> str:
@@ -114,11 +118,10 @@ def test_every_operation_of_the_apis_stands_in_the_table() -> None:
     assert described <= {(method, re.sub(r"<\w+:\w+>", "{}", path)) for method, path in known}
 
 
-# Identity providers send people to /acs/ from their own pages; what they bring is signed instead.
 FORMS = [
     row
     for row in ROWS
-    if row.method == "POST" and "405" not in row.statuses and not row.path.endswith("/acs/")
+    if row.method == "POST" and "405" not in row.statuses and not row.path.startswith("/api/")
 ]
 
 

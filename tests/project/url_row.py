@@ -31,7 +31,7 @@ SIGN_IN = "in"
 class Row:
     """One operation: the pattern it stands for, how to ask, and a status per actor.
 
-    ``path`` may hold {call}, the id of one of the organization's calls.
+    ``path`` may hold {call} and {key}, ids of one of the organization's calls and keys.
     """
 
     pattern: str

@@ -1,1 +1,0 @@
-"""Single sign-on of organizations: by OpenID Connect and SAML, for the e-mail domains they own."""

@@ -1,1 +1,0 @@
-"""Template tags of the shell and of sign-in."""
