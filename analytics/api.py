@@ -8,17 +8,14 @@ from ninja import Router
 from ninja.params.functions import Query
 
 from analytics import selectors
+from analytics.costs import cost_lines, exact_dollars
 from analytics.models import Call
 from analytics.schemas import CallDetailOut, CallPageOut
-from catalog.pricing import FEMTO_PER_NANO, cost, read_price
-from catalog.usage import Usage
 from lib.errors import RouterError
-from lib.money import NANO_PER_USD, dollars
+from lib.money import dollars
 from tenancy.api_auth import holder, in_scope
 
 router = Router(tags=["calls"])
-
-_FEMTO_PER_USD = NANO_PER_USD * FEMTO_PER_NANO
 
 
 @router.get("", response=CallPageOut, summary="List calls")
@@ -85,21 +82,12 @@ def _told(call: Call) -> dict[str, Any]:
 
 
 def _cost_lines(call: Call) -> list[dict[str, Any]]:
-    """The lines that the cost adds up from; none where it was estimated without usage."""
-    if call.price is None or not call.usage:
-        return []
     return [
         {
             "kind": line.kind,
             "quantity": line.quantity,
             "nano_per_million": line.nano_per_million,
-            "cost_usd": _exact(line.femto_usd),
+            "cost_usd": exact_dollars(line.femto_usd),
         }
-        for line in cost(Usage(**call.usage), read_price(call.price)).lines
+        for line in cost_lines(call)
     ]
-
-
-def _exact(femto_usd: int) -> str:
-    """Dollars with every digit: lines add up to the cost, which alone is rounded, once."""
-    whole, rest = divmod(femto_usd, _FEMTO_PER_USD)
-    return f"{whole}.{rest:015d}".rstrip("0").rstrip(".")

@@ -141,10 +141,7 @@ def call_page(
         rows = page[:PAGE_CALLS][::-1]
         return CallPage(rows, _at(rows, -1), _at(rows, 0) if more else None)
     if older is not None:
-        found = found.filter(
-            Q(created_at__lt=older.at) | Q(created_at=older.at, id__lt=older.id),
-            created_at__lte=older.at,
-        )
+        found = _older_than(found, older)
     page = list(found[: PAGE_CALLS + 1])
     rows = page[:PAGE_CALLS]
     more = len(page) > PAGE_CALLS
@@ -173,6 +170,17 @@ def call(organization_id: UUID, call_id: UUID) -> Call | None:
         id=call_id,
         created_at__range=(came - _ID_SLACK, came + _ID_SLACK),
     ).first()
+
+
+def neighbors(
+    organization_id: UUID, filters: Filters, call: Call
+) -> tuple[UUID | None, UUID | None]:
+    """The ids of the calls just newer and just older than one, in a list with these filters."""
+    place = Cursor(call.created_at, call.id)
+    found = calls(organization_id, filters).only("id")
+    newer = _newer_than(found, place).reverse().first()
+    older = _older_than(found, place).first()
+    return (newer.id if newer else None), (older.id if older else None)
 
 
 def options(organization_id: UUID, now: datetime) -> Options:
@@ -272,6 +280,13 @@ def _newer_than(found: QuerySet[Call], cursor: Cursor) -> QuerySet[Call]:
     return found.filter(
         Q(created_at__gt=cursor.at) | Q(created_at=cursor.at, id__gt=cursor.id),
         created_at__gte=cursor.at,
+    )
+
+
+def _older_than(found: QuerySet[Call], cursor: Cursor) -> QuerySet[Call]:
+    return found.filter(
+        Q(created_at__lt=cursor.at) | Q(created_at=cursor.at, id__lt=cursor.id),
+        created_at__lte=cursor.at,
     )
 
 

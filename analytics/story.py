@@ -1,7 +1,8 @@
 """A call's decision in words: why it was routed where it was. Pure.
 
 The ledger keeps the decision as the router explained it: ``policy``, ``candidates`` in the order of
-their score, those that fell ``out`` with their reason, and each of the ``attempts``.
+their score, those that fell ``out`` with their reason, each of the ``attempts``, and whom the
+router ``passed_over`` because their interface cannot carry the request.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from analytics.waterfall import Bar, Shape, shape
 from lib.money import format_usd
 
 CLIENT_LEFT = 499
@@ -45,17 +47,22 @@ class Told:
     input_tokens: int
     output_tokens: int
     decision: Mapping[str, Any]
+    latency_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One numbered step. ``tone`` is "good", "bad" or nothing; ``took`` a duration in words."""
+    """One numbered step. ``tone`` is "good", "bad" or nothing; ``took`` a duration in words.
+
+    An attempt has a ``bar`` on the time axis that all attempts share.
+    """
 
     title: str
     detail: str
     more: str = ""
     tone: str = ""
     took: str = ""
+    bar: Bar | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +82,14 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
+class Tick:
+    """A mark of the attempts' time axis: where, in per cent of the width, and what it says."""
+
+    x: float
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
 class Story:
     """The whole explanation: a sentence, with the model that answered apart, steps and table."""
 
@@ -83,6 +98,7 @@ class Story:
     because: str
     steps: Sequence[Step] = ()
     rows: Sequence[Row] = field(default=())
+    axis: Sequence[Tick] = ()
 
 
 def tell(told: Told) -> Story:
@@ -92,13 +108,22 @@ def tell(told: Told) -> Story:
     out = decision.get("out", [])
     attempts = decision.get("attempts", [])
     lead, answered_by, because = _sentence(told, candidates, out, attempts)
+    drawn = shape(attempts, told.latency_ms)
     steps = [
         *_policy_step(decision.get("policy")),
         *_candidate_step(candidates, out),
         *_ranking_step(decision.get("policy"), candidates),
-        *(_attempt_step(a, told, last=a is attempts[-1]) for a in attempts),
+        *(
+            _attempt_step(a, told, bar, last=a is attempts[-1])
+            for a, bar in zip(attempts, drawn.bars, strict=True)
+        ),
     ]
-    return Story(lead, answered_by, because, steps, _rows(told, candidates, out, attempts))
+    rows = _rows(told, decision)
+    return Story(lead, answered_by, because, steps, rows, _axis(drawn))
+
+
+def _axis(drawn: Shape) -> list[Tick]:
+    return [Tick(x, milliseconds(round(ms))) for x, ms in drawn.ticks]
 
 
 def milliseconds(ms: float) -> str:
@@ -227,36 +252,40 @@ def _score(candidate: Mapping[str, Any]) -> str:
     return f"{candidate['score']:.2f}" if "score" in candidate else ""
 
 
-def _attempt_step(attempt: Mapping[str, Any], told: Told, *, last: bool) -> Step:
+def _attempt_step(attempt: Mapping[str, Any], told: Told, bar: Bar, *, last: bool) -> Step:
     took = milliseconds(attempt["ms"]) if "ms" in attempt else ""
     if "error" in attempt or not last or told.status not in (200, CLIENT_LEFT):
         message = str(attempt.get("message", ""))
         onward = "" if last else "The router moved on."
         detail = f"{message} {onward}".strip()
-        return Step(f"{_name(attempt)}: {_ending(attempt)}", detail, tone="bad", took=took)
+        return Step(f"{_name(attempt)}: {_ending(attempt)}", detail, tone="bad", took=took, bar=bar)
     used = f"{told.input_tokens:,} in, {told.output_tokens:,} out"
     if "first_token_ms" in attempt:
         used += f", first token after {milliseconds(attempt['first_token_ms'])}"
     if told.status == CLIENT_LEFT:
-        return Step(f"{_name(attempt)}: client left", used, took=took)
-    return Step(f"{_name(attempt)}: 200", used, tone="good", took=took)
+        return Step(f"{_name(attempt)}: client left", used, took=took, bar=bar)
+    return Step(f"{_name(attempt)}: 200", used, tone="good", took=took, bar=bar)
 
 
-def _rows(
-    told: Told,
-    candidates: Sequence[Mapping[str, Any]],
-    out: Sequence[Mapping[str, Any]],
-    attempts: Sequence[Mapping[str, Any]],
-) -> list[Row]:
+def _rows(told: Told, decision: Mapping[str, Any]) -> list[Row]:
+    attempts = decision.get("attempts", [])
     tried = {_name(a): a for a in attempts}
+    passed = {_name(a): a for a in decision.get("passed_over", [])}
     answered = _name(attempts[-1]) if attempts and told.status == 200 else ""
+    # Who was not asked: beside an answer there was no need to, beside a failure there was.
+    unasked = "Not needed" if told.status in (200, CLIENT_LEFT) else "Not tried"
     rows = []
-    for candidate in candidates:
+    for candidate in decision.get("candidates", []):
         name = _name(candidate)
-        result, error = _result(tried.get(name), answered=name == answered)
+        if name in passed and name not in tried:
+            result, error = "Passed over", str(passed[name].get("message", ""))
+        elif name in tried:
+            result, error = _result(tried[name], answered=name == answered)
+        else:
+            result, error = unasked, ""
         note = error or ("Failed lately" if candidate.get("resting") else "")
         rows.append(Row(name, _score(candidate), *_figures(candidate), result, note))
-    for candidate in out:
+    for candidate in decision.get("out", []):
         reason = candidate.get("reason", "")
         label = REASONS.get(reason, ("", reason.replace("_", " ").capitalize()))[1]
         note = _detail(candidate) if reason in TELLING else ""
@@ -264,10 +293,8 @@ def _rows(
     return rows
 
 
-def _result(attempt: Mapping[str, Any] | None, *, answered: bool) -> tuple[str, str]:
+def _result(attempt: Mapping[str, Any], *, answered: bool) -> tuple[str, str]:
     """How a candidate's turn went, and the error that ended it."""
-    if attempt is None:
-        return "Not needed", ""
     if answered:
         return "Answered", ""
     status, error = attempt.get("status"), str(attempt.get("error", "")).replace("_", " ")

@@ -17,11 +17,11 @@ from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from analytics import selectors
+from analytics.costs import cost_lines
 from analytics.models import Call
 from analytics.selectors import Cursor, Filters
 from analytics.story import Told, milliseconds, tell
-from catalog.pricing import FEMTO_PER_NANO, cost, read_price
-from catalog.usage import Usage
+from catalog.pricing import FEMTO_PER_NANO
 from lib.money import format_usd
 from tenancy.pages import MemberRequest, keep_fragments_apart, member_page, render_page
 from tenancy.selectors import key_names, member_emails
@@ -57,6 +57,7 @@ def requests(request: MemberRequest) -> HttpResponse:
         "is_new": not page.calls and not filters.any,
         "filters": filters,
         "menus": _menus(request, filters, names),
+        "here": "?" + request.GET.urlencode() if request.GET else "",
         "zone": request.member.time_zone,
         "curl": _curl("auto", "chat"),
     }
@@ -98,15 +99,19 @@ def request_detail(request: MemberRequest, call_id: UUID) -> HttpResponse:
         input_tokens=call.input_tokens,
         output_tokens=call.output_tokens,
         decision=call.decision,
+        latency_ms=call.latency_ms,
     )
+    filters = _filters(request)
+    newer_id, older_id = selectors.neighbors(organization_id, filters, call)
     context = {
         "title": f"Request {call.id}",
+        "back": _list_address(request),
+        "newer": newer_id and _detail_address(newer_id, filters),
+        "older": older_id and _detail_address(older_id, filters),
         "row": _row(call, key_names(organization_id)),
         "story": tell(told),
         "lines": _cost_lines(call),
-        "metadata": json.dumps(call.metadata, indent=1, ensure_ascii=False)
-        if call.metadata
-        else "",
+        "metadata": _tags(call),
         "curl": _curl(call.model_requested, call.task_type, stream=call.stream),
         "zone": request.member.time_zone,
         "overhead": call.overhead_us and milliseconds(round(call.overhead_us / 1000, 2)),
@@ -170,12 +175,20 @@ def _caller(call: Call, names: dict[UUID, str]) -> str:
     return PLAYGROUND if call.user else ""
 
 
+def _tags(call: Call) -> list[dict[str, str]]:
+    """What the sender said about the request, each with the list of all that say the same."""
+    return [
+        {"name": name, "value": value, "address": f"/requests?{urlencode({f'tag.{name}': value})}"}
+        for name, value in call.metadata.items()
+    ]
+
+
 def _cost_lines(call: Call) -> list[dict[str, str]]:
     """What was used, with its part of the cost where the call's price is known."""
-    if call.price is None:
+    lines = cost_lines(call)
+    if not lines:
         used = (("input", call.input_tokens), ("output", call.output_tokens))
         return [{"label": _used(kind, count), "amount": ""} for kind, count in used if count]
-    lines = cost(Usage(**call.usage), read_price(call.price)).lines
     return [
         {
             "label": _used(line.kind, line.quantity),
@@ -254,6 +267,17 @@ def _query(filters: Filters, **more: Cursor) -> str:
 
 def _address(filters: Filters, **place: Cursor) -> str:
     query = _query(filters, **place)
+    return f"/requests?{query}" if query else "/requests"
+
+
+def _detail_address(call_id: UUID, filters: Filters) -> str:
+    query = _query(filters)
+    return f"/requests/{call_id}?{query}" if query else f"/requests/{call_id}"
+
+
+def _list_address(request: MemberRequest) -> str:
+    """The list that a request was opened from: its filters, and the page of it."""
+    query = request.GET.urlencode()
     return f"/requests?{query}" if query else "/requests"
 
 

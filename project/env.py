@@ -142,6 +142,21 @@ def mail(name: str) -> dict[str, object]:
     }
 
 
+def sign_in_apps(**apps: tuple[str, str]) -> dict[str, object]:
+    """allauth's providers from a client id and secret of each; one without an id is not offered."""
+    providers: dict[str, object] = {}
+    for name, (client_id, secret) in apps.items():
+        if bool(client_id) != bool(secret):
+            both = f"{name.upper()}_CLIENT_ID and {name.upper()}_CLIENT_SECRET"
+            raise SettingError(f"{both} belong together: set both or neither.")
+        if client_id:
+            providers[name] = {
+                "APPS": [{"client_id": client_id, "secret": secret}],
+                "OAUTH_PKCE_ENABLED": True,
+            }
+    return providers
+
+
 def _url(name: str, value: str, example: str) -> SplitResult:
     """The address in parts; the value itself is not shown, it may hold a password."""
     try:

@@ -16,7 +16,7 @@ def home(request: HttpRequest) -> HttpResponseRedirect:
 
 urlpatterns = [
     path("", home),
-    path("accounts/", include("allauth.account.urls")),
+    path("accounts/", include("allauth.urls")),
     path("enterprise-router/", include("preferences.urls")),
     path("", include("analytics.urls")),
     path("palette", palette),

@@ -75,7 +75,11 @@ class Attempter:
         record.answered_by = candidate
         deployment = candidate.deployment
         # Without a status until it ended, so that a call given up meanwhile tells of it too.
-        told: dict[str, Any] = {"provider": deployment.provider, "model": deployment.model}
+        told: dict[str, Any] = {
+            "provider": deployment.provider,
+            "model": deployment.model,
+            "at_ms": max(0, time.time_ns() // 1_000_000 - record.created_ms),
+        }
         record.attempts.append(told)
         try:
             outcome = await self._send(candidate, request, record)

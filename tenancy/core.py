@@ -25,6 +25,13 @@ class Scope(StrEnum):
     ADMIN = "admin"
 
 
+class SsoKind(StrEnum):
+    """How an organization's identity provider speaks."""
+
+    OIDC = "oidc"
+    SAML = "saml"
+
+
 _RANK = {Role.VIEWER: 0, Role.MEMBER: 1, Role.ADMIN: 2, Role.OWNER: 3}
 
 

@@ -12,7 +12,7 @@ from django.contrib.postgres.fields import ArrayField
 from django.db import models
 
 from lib.ids import uuid7
-from tenancy.core import Role, Scope
+from tenancy.core import Role, Scope, SsoKind
 from tenancy.policy import TenantForeignKey, TenantPolicy
 
 BODIES_RETENTION_DAYS = 30
@@ -58,6 +58,9 @@ class Organization(models.Model):
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     name = models.CharField(max_length=120)
     time_zone = models.CharField(max_length=64, default="UTC")
+    require_mfa = models.BooleanField(
+        default=False, db_default=False, db_comment="its pages need a second factor"
+    )
     epoch = models.BigIntegerField(default=1)
     changed_at = models.DateTimeField(auto_now_add=True, db_index=True)
     retention_days = models.PositiveIntegerField(
@@ -186,3 +189,80 @@ class AuditEntry(TenantModel):
 
     def __str__(self) -> str:
         return f"{self.actor} {self.action} {self.object_name}"
+
+
+class FormerMember(TenantModel):
+    """Somebody who left or was removed; single sign-on alone does not bring them back."""
+
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+")
+    left_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        constraints: ClassVar = [
+            TenantPolicy(name="former_member_policy"),
+            models.UniqueConstraint(fields=["organization", "user"], name="former_member_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.user_id} left"
+
+
+class SsoConnection(TenantModel):
+    """An organization's own identity provider, by OpenID Connect or by SAML."""
+
+    kind = models.CharField(max_length=8, choices=[(k.value, k.value) for k in SsoKind])
+    name = models.CharField(max_length=40)
+    default_role = models.CharField(
+        max_length=16, choices=[(r.value, r.value) for r in Role if r is not Role.OWNER]
+    )
+    required = models.BooleanField(
+        default=False, db_comment="people of its domains sign in with nothing else"
+    )
+    issuer = models.CharField(max_length=400, blank=True)
+    client_id = models.CharField(max_length=191, blank=True)
+    secret_sealed = models.BinaryField(null=True)
+    idp_entity_id = models.CharField(max_length=400, blank=True)
+    idp_sso_url = models.CharField(max_length=400, blank=True)
+    idp_certificate = models.TextField(blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints: ClassVar = [
+            TenantPolicy(name="sso_connection_policy", all_rows=("er_auth",)),
+            models.UniqueConstraint(fields=["organization", "id"], name="sso_connection_tenant_id"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class SsoDomain(TenantModel):
+    """An e-mail domain of a connection; it counts once the organization has proved it."""
+
+    connection = models.ForeignKey(
+        SsoConnection, on_delete=models.CASCADE, related_name="domains", db_constraint=False
+    )
+    domain = models.CharField(max_length=253)
+    proof = models.CharField(max_length=64, db_comment="what its TXT record must say")
+    verified_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints: ClassVar = [
+            TenantPolicy(name="sso_domain_policy", all_rows=("er_auth",)),
+            TenantForeignKey(
+                name="sso_domain_connection",
+                column="connection_id",
+                to="tenancy_ssoconnection",
+                on_delete="CASCADE",
+            ),
+            models.UniqueConstraint(fields=["organization", "domain"], name="sso_domain_once"),
+            # Across organizations: a domain leads to one place.
+            models.UniqueConstraint(
+                fields=["domain"],
+                condition=models.Q(verified_at__isnull=False),
+                name="sso_domain_one_owner",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.domain

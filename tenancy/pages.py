@@ -18,6 +18,8 @@ from typing import Any, Concatenate, ParamSpec, cast
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
+from allauth.mfa.models import Authenticator
+from allauth.mfa.utils import is_mfa_enabled
 from django.conf import settings
 from django.contrib.auth.decorators import login_required
 from django.core.exceptions import PermissionDenied
@@ -27,7 +29,7 @@ from django.template.loader import render_to_string
 from django.utils import timezone
 from django.utils.cache import patch_vary_headers
 from django.utils.html import format_html
-from django_htmx.http import trigger_client_event
+from django_htmx.http import HttpResponseClientRedirect, trigger_client_event
 from django_htmx.middleware import HtmxDetails
 
 from tenancy.api_auth import address_of
@@ -41,6 +43,7 @@ THEME_COOKIE = "er-theme"
 TAB_COOKIE = "er-tab"
 _COOKIE_S = 365 * 24 * 3600
 HOME = "/enterprise-router/"
+ENROLL = "/accounts/2fa/"
 NEW_ORGANIZATION = "/enterprise-router/organization/new"
 
 
@@ -61,6 +64,7 @@ class Member:
     organization: str
     role: Role
     time_zone: str
+    requires_mfa: bool = False
 
     def may(self, needed: Role) -> bool:
         """Whether the role includes ``needed``."""
@@ -108,11 +112,13 @@ def member_page(
     """Lets only members in; runs the view in their organization's scope and time zone.
 
     Nobody signed in: to the sign-in page. A member of none: to making one. A member of several
-    gets the one chosen last, or the oldest.
+    gets the one chosen last, or the oldest. Where the organization requires a second factor, who
+    has none sets one up first.
     """
 
     def gated(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
-        memberships = memberships_of(cast(User, request.user))
+        user = cast(User, request.user)
+        memberships = memberships_of(user)
         chosen = request.session.get(ORGANIZATION_IN_SESSION)
         found = [m for m in memberships if str(m.organization_id) == chosen] or memberships
         if not found:
@@ -120,6 +126,10 @@ def member_page(
         mine = cast(MemberRequest, request)
         mine.memberships = memberships
         mine.member = found[0]
+        if mine.member.requires_mfa and not has_second_factor(user):
+            # A swap would put the page into a panel.
+            swaps = "HX-Request" in request.headers
+            return HttpResponseClientRedirect(ENROLL) if swaps else HttpResponseRedirect(ENROLL)
         zone = mine.member.zone()
         with timezone.override(zone), tenant_scope(mine.member.organization_id):
             return view(mine, *args, **kwargs)
@@ -128,14 +138,21 @@ def member_page(
     return login_required(gated)
 
 
+def has_second_factor(user: User) -> bool:
+    """Whether signing in asks the user for more than a password."""
+    return bool(is_mfa_enabled(user, [Authenticator.Type.TOTP, Authenticator.Type.WEBAUTHN]))
+
+
 def memberships_of(user: User) -> list[Member]:
     """The organizations that a user belongs to, the oldest first. Works outside every scope."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT organization_id, name, role, time_zone FROM app.user_memberships(%s)", [user.id]
+            "SELECT organization_id, name, role, time_zone, require_mfa"
+            " FROM app.user_memberships(%s)",
+            [user.id],
         )
         rows = cursor.fetchall()
-    return [Member(user, id_, name, Role(role), zone) for id_, name, role, zone in rows]
+    return [Member(user, id_, name, Role(role), *more) for id_, name, role, *more in rows]
 
 
 def wants_fragment(request: HttpRequest, target: str) -> bool:

@@ -27,7 +27,7 @@ def pytest_configure() -> None:
     settings.STATIC_ROOT.mkdir(parents=True, exist_ok=True)
     # How fast the machine is says nothing about the code.
     slow = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
-    property_settings.register_profile("any-machine", property_settings(), **slow)
+    property_settings.register_profile("any-machine", property_settings.default, **slow)
     property_settings.load_profile("any-machine")
 
 

@@ -147,6 +147,8 @@ def test_templates_hold_nothing_that_the_content_policy_forbids(what: str) -> No
         (path, match.group())
         for path, text in texts(".html")
         for match in INLINE[what].finditer(text)
+        # Mail is no page: no policy holds there, and no stylesheet is loaded.
+        if not (what == "a style element" and path.match("templates/email/base.html"))
     ]
     assert where(found) == []
 

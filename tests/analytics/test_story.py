@@ -121,3 +121,20 @@ def test_many_that_fell_out_are_counted_with_few_names() -> None:
 )
 def test_durations_read_well(ms: float, text: str) -> None:
     assert milliseconds(ms) == text
+
+
+def test_beside_a_failure_nobody_was_not_needed() -> None:
+    story = tell(told(502, "x", policy=POLICY, candidates=[FAST, GOOD], attempts=[OVERLOADED]))
+    assert [row.result for row in story.rows] == ["Tried, 529", "Not tried"]
+
+
+def test_a_candidate_that_was_passed_over_says_why() -> None:
+    why = "This provider cannot carry the field logit_bias."
+    passed = {"provider": GOOD["provider"], "model": GOOD["model"], "ms": 0, "message": why}
+    story = tell(
+        told(policy=POLICY, candidates=[GOOD, FAST], attempts=[ANSWERED], passed_over=[passed])
+    )
+    assert [(row.result, row.note) for row in story.rows] == [
+        ("Passed over", why),
+        ("Answered", ""),
+    ]

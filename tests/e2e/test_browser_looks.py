@@ -30,6 +30,10 @@ def paths(house: House) -> list[str]:
         *(f"/requests/{call}" for call in house.calls[:4]),
         "/accounts/email/",
         "/accounts/password/change/",
+        "/accounts/2fa/",
+        "/accounts/2fa/webauthn/",
+        "/accounts/sessions/",
+        "/accounts/3rdparty/",
         "/accounts/logout/",
         "/requests/00000000-0000-7000-8000-000000000000",
     ]

@@ -60,6 +60,8 @@ async def test_another_deployment_answers(house: House, fault: str, stream: bool
     assert (first["provider"], second["provider"], second["status"]) == ("one", "two", 200)
     assert first["error"]
     assert first["message"]
+    # Where each lies on the call's time axis.
+    assert 0 <= first["at_ms"] <= first["at_ms"] + first["ms"] <= second["at_ms"] + 1
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])

@@ -14,7 +14,8 @@ from catalog.presets import ModelPreset
 from catalog.services import connect_provider
 from preferences.services import save_key_preferences, save_preferences
 from tenancy.core import SYSTEM, Role, Scope
-from tenancy.models import Organization
+from tenancy.models import FormerMember, Organization, SsoConnection, SsoDomain
+from tenancy.scope import tenant_scope
 from tenancy.services import add_member, create_key, create_user
 from tests.analytics.rows import row
 
@@ -49,6 +50,16 @@ def make_samples(organization_id: UUID) -> None:
     )
     save_preferences(organization_id, None, {"default_priority": "cost"}, actor=SYSTEM)
     save_key_preferences(organization_id, key.id, {"max_latency_ms": 900}, actor=SYSTEM)
+    with tenant_scope(organization_id):
+        FormerMember.objects.create(organization_id=organization_id, user=someone)
+        connection = SsoConnection.objects.create(
+            organization_id=organization_id, kind="oidc", name="Okta", default_role="member"
+        )
+        SsoDomain.objects.create(
+            organization_id=organization_id,
+            connection=connection,
+            domain=f"{organization_id.hex}.example",
+        )
     ledger = Ledger(settings.DATABASE_INGEST_URL)
     ledger.write([row(organization_id, time.time_ns() // 1_000_000, api_key_id=str(key.id))])
     ledger.close()

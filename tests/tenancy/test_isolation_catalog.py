@@ -22,6 +22,8 @@ RUNNING = ("er_web", "er_ingest")
 WITH_OWNERS_RIGHTS = {
     "app.key_organization(bytea)": {"er_web"},
     "app.user_memberships(uuid)": {"er_web"},
+    "app.sso_of_domain(text)": {"er_web"},
+    "app.sso_organization(uuid)": {"er_web"},
     "app.organizations_changed_since(timestamp with time zone)": {"er_web"},
     "app.ensure_ledger_partitions(timestamp with time zone,timestamp with time zone)": {
         "er_web",
@@ -122,6 +124,8 @@ def test_who_sees_every_row_is_known() -> None:
         "tenancy_organization": {"er_auth"},
         "tenancy_membership": {"er_auth"},
         "tenancy_apikeysecret": {"er_auth"},
+        "tenancy_ssoconnection": {"er_auth"},
+        "tenancy_ssodomain": {"er_auth"},
         "tenancy_apikey": {"er_auth", "er_ingest"},
         "router_analytics": {"er_ingest"},
         "partition": {"er_ingest"},
@@ -224,6 +228,8 @@ def test_who_looks_across_organizations_cannot_write() -> None:
             "tenancy_membership",
             "tenancy_apikey",
             "tenancy_apikeysecret",
+            "tenancy_ssoconnection",
+            "tenancy_ssodomain",
         )
     }
     assert ask("SELECT rolcanlogin, rolbypassrls FROM pg_roles WHERE rolname = 'er_auth'") == [

@@ -1,0 +1,1 @@
+"""Single sign-on of organizations: by OpenID Connect and SAML, for the e-mail domains they own."""

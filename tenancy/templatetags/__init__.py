@@ -1,0 +1,1 @@
+"""Template tags of the shell and of sign-in."""
