@@ -35,7 +35,7 @@ def edit_key(
         )
         if key is None:
             raise RouterError(404, "not_found", "There is no such live API key.", param="id")
-        before = told(key)
+        before = _told(key)
         if "name" in changes:
             key.name = checked_name(changes["name"])
         if "allowed_networks" in changes:
@@ -44,7 +44,7 @@ def edit_key(
             key.expires_at = _later(changes["expires_at"])
         if "user" in changes:
             key.user = changes["user"]
-        after = told(key)
+        after = _told(key)
         if after != before:
             key.save(update_fields=["name", "allowed_networks", "expires_at", "user"])
             audit.record(

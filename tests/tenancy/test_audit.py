@@ -21,6 +21,7 @@ from django.utils import timezone
 import analytics.services
 import catalog.services
 import preferences.services
+import tenancy.key_services
 import tenancy.services
 from catalog.presets import ModelPreset
 from tenancy import changes
@@ -30,7 +31,13 @@ from tenancy.scope import tenant_scope
 from tenancy.selectors import audit_entries
 from tests.conftest import Cast
 
-SERVICES = (tenancy.services, catalog.services, preferences.services, analytics.services)
+SERVICES = (
+    tenancy.services,
+    tenancy.key_services,
+    catalog.services,
+    preferences.services,
+    analytics.services,
+)
 ACTOR = Actor("user", new_id(), "alice@example.com", "203.0.113.9")
 SECRET = "sk-canary-0123456789"
 MODEL = ModelPreset("tiny", 8_192, 1_024, frozenset({"streaming"}), 40)
@@ -39,6 +46,8 @@ LATER = timezone.now() + timedelta(days=1)
 # What changes no configuration of an organization.
 OTHERS = {
     "create_user": "a person belongs to no organization yet",
+    "checked_networks": "reads",
+    "member_user": "reads",
     "open_secret": "reads",
     "origin_of": "reads",
     "providers_of_environment": "reads",
@@ -127,6 +136,16 @@ CHANGES = {
         "acme key",
         {"revoked_at": None},
         {"revoked_at": ...},
+    ),
+    "edit_key": Change(
+        lambda cast: tenancy.key_services.edit_key(
+            cast.acme.id, key_of(cast).id, {"name": "renamed"}, actor=ACTOR
+        ),
+        "api_key.update",
+        "api_key",
+        "renamed",
+        {"name": "acme key"},
+        {"name": "renamed"},
     ),
     "connect_provider": Change(
         connected,
