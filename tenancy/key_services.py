@@ -75,7 +75,7 @@ def member_user(organization_id: UUID, user_id: UUID | None, *, param: str) -> U
     return found.user
 
 
-def told(key: ApiKey) -> dict[str, Any]:
+def _told(key: ApiKey) -> dict[str, Any]:
     """What may be changed of a key, as the audit trail keeps it."""
     networks: Sequence[str] = key.allowed_networks
     return {
