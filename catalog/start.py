@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from http import HTTPStatus
 from typing import cast
+from uuid import UUID
 from zoneinfo import available_timezones
 
 from django.conf import settings
@@ -18,22 +19,26 @@ from catalog.services import connect_sandbox
 from lib.errors import RouterError
 from tenancy.core import Scope
 from tenancy.models import User
-from tenancy.pages import HOME, actor_of, memberships_of
+from tenancy.once import keep_for_next_page
+from tenancy.pages import HOME, ORGANIZATION_IN_SESSION, actor_of, memberships_of
 from tenancy.services import create_key, create_organization
 
 KEY_NAME = "first key"
+GET_STARTED = "/get-started"
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @login_required
 @never_cache
 def new_organization(request: HttpRequest) -> HttpResponse:
-    """Asks for name and time zone; then shows the first API key, this once.
+    """Asks for name and time zone; then Get started shows the first API key, this once.
+
+    A member of an organization makes one more with ``?another=1``.
 
     Where the operator runs the sandbox, its models are connected, so that the key works at once.
     """
     user = cast(User, request.user)
-    if memberships_of(user):
+    if memberships_of(user) and "another" not in request.GET:
         return HttpResponseRedirect(HOME)
     typed = {
         "name": request.POST.get("name", ""),
@@ -41,22 +46,25 @@ def new_organization(request: HttpRequest) -> HttpResponse:
     }
     if request.method == "POST":
         try:
-            secret = _create(user, request, **typed)
+            made, secret = _create(user, request, **typed)
         except RouterError as why:
             return _form(request, typed, refused=why)
-        context = {"name": typed["name"].strip(), "secret": secret, "curl": _curl(secret)}
-        return render(request, "start/ready.html", context)
+        keep_for_next_page(request, made, secret)
+        request.session[ORGANIZATION_IN_SESSION] = str(made)
+        return HttpResponseRedirect(GET_STARTED)
     return _form(request, typed)
 
 
 @transaction.atomic
-def _create(user: User, request: HttpRequest, *, name: str, time_zone: str) -> str:
+def _create(user: User, request: HttpRequest, *, name: str, time_zone: str) -> tuple[UUID, str]:
+    """The new organization and the secret of its first key."""
     actor = actor_of(user, request)
     made = create_organization(name=name, owner=user, actor=actor, time_zone=time_zone)
     if settings.SANDBOX_URL:
         connect_sandbox(made.id, base_url=settings.SANDBOX_URL, actor=actor)
     # Both scopes: the owner has no other key yet to make one with.
-    return create_key(made.id, name=KEY_NAME, scopes=list(Scope), actor=actor, user=user).secret
+    key = create_key(made.id, name=KEY_NAME, scopes=list(Scope), actor=actor, user=user)
+    return made.id, key.secret
 
 
 def _form(
@@ -69,12 +77,3 @@ def _form(
     }
     status = HTTPStatus.UNPROCESSABLE_ENTITY if refused else HTTPStatus.OK
     return render(request, "start/organization.html", context, status=status)
-
-
-def _curl(secret: str) -> str:
-    return (
-        f"curl {settings.PUBLIC_URL}/v1/chat/completions \\\n"
-        f'  -H "Authorization: Bearer {secret}" \\\n'
-        '  -H "Content-Type: application/json" \\\n'
-        """  -d '{"model": "auto", "messages": [{"role": "user", "content": "Say hello"}]}'"""
-    )

@@ -19,6 +19,7 @@ urlpatterns = [
     path("accounts/", include("allauth.urls")),
     path("enterprise-router/", include("preferences.urls")),
     path("", include("analytics.urls")),
+    path("", include("routing.urls")),
     path("palette", palette),
     path("", include("preferences.keys.urls")),
     path("api/", api.urls),

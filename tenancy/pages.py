@@ -100,10 +100,11 @@ def actor_of(user: User, request: HttpRequest) -> Actor:
 
 
 class MemberRequest(HttpRequest):
-    """A request that passed ``member_page``."""
+    """A request that passed ``member_page``; ``in_scope`` while its view runs."""
 
     member: Member
     memberships: list[Member]
+    in_scope: bool
 
 
 def member_page(
@@ -132,7 +133,11 @@ def member_page(
             return HttpResponseClientRedirect(ENROLL) if swaps else HttpResponseRedirect(ENROLL)
         zone = mine.member.zone()
         with timezone.override(zone), tenant_scope(mine.member.organization_id):
-            return view(mine, *args, **kwargs)
+            mine.in_scope = True
+            try:
+                return view(mine, *args, **kwargs)
+            finally:
+                mine.in_scope = False
 
     update_wrapper(gated, view)
     return login_required(gated)

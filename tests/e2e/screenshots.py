@@ -103,7 +103,7 @@ def _stay(page: Page) -> None:
 def _create(page: Page) -> None:
     page.get_by_label("Name").fill("Nova Labs")
     page.get_by_role("button", name="Create organization").click()
-    page.get_by_role("heading", name="Nova Labs is ready").wait_for()
+    page.get_by_role("heading", name="Get started", level=1).wait_for()
 
 
 def _photograph(page: Page, picture: str) -> None:

@@ -82,12 +82,12 @@ def test_the_way_to_the_first_request(open_page: Open, house: House, width: int)
     assert run_axe(page) == []
     page.get_by_label("Name").fill("Nova Labs")
     page.get_by_role("button", name="Create organization").click()
-    expect(page.locator("h1")).to_have_text("Nova Labs is ready")
-    expect(page.locator("#curl")).to_contain_text(page.locator("#secret").inner_text())
+    expect(page.locator("h1")).to_have_text("Get started")
+    expect(page.locator("#snippet-curl")).to_contain_text(page.locator("#secret").inner_text())
     expect(page.get_by_text("Waiting for your first request…")).to_be_visible()
     assert page.evaluate("document.documentElement.scrollWidth - innerWidth") == 0
     assert run_axe(page) == []
-    page.get_by_role("link", name="Go to the requests").click()
+    page.goto("/requests")
     expect(page.get_by_text("No requests yet")).to_be_visible()
     assert run_axe(page) == []
 

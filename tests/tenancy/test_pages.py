@@ -132,9 +132,9 @@ def test_a_new_user_makes_an_organization_and_sees_a_key_once(
     refused = client.post(new, {"name": " ", "time_zone": "UTC"})
     assert refused.status_code == 422
     assert b'aria-invalid="true"' in refused.content
-    ready = client.post(new, {"name": "<b>Erin</b>", "time_zone": "Asia/Kolkata"})
+    ready = client.post(new, {"name": "<b>Erin</b>", "time_zone": "Asia/Kolkata"}, follow=True)
     assert b"er_live_" in ready.content
-    assert b"&lt;b&gt;Erin&lt;/b&gt; is ready" in ready.content
+    assert b"<bdi>&lt;b&gt;Erin&lt;/b&gt;</bdi>" in ready.content
     assert "no-store" in ready["Cache-Control"]
     assert client.get(new)["Location"] == "/enterprise-router/"
     assert b"Times in Asia/Kolkata" in client.get("/requests").content

@@ -1,0 +1,212 @@
+"""Get started: the key inside a request to copy, and a line that waits for it to arrive.
+
+1. A key is shown once, right after it was made; afterwards the requests name a variable.
+2. ``events`` says over a stream when the line changes: each second the ledger is asked, for at
+   most ten minutes. Where streams do not pass, the page asks ``waiting`` every three seconds.
+3. ``send`` makes the first call itself, as the member, through the gateway of this process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from http import HTTPStatus
+from typing import Any, cast
+
+import orjson
+from asgiref.sync import sync_to_async
+from django.conf import settings
+from django.contrib import messages
+from django.core.handlers.asgi import ASGIRequest
+from django.db import close_old_connections
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, StreamingHttpResponse
+from django.http.response import HttpResponseBase
+from django.template.loader import render_to_string
+from django.utils import timezone
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_POST, require_safe
+
+from catalog.models import Deployment
+from routing.incoming import Incoming
+from routing.progress import hide, progress_of
+from routing.runtime import current
+from routing.snippets import HELLO, VARIABLE, snippets
+from routing.waiting import state_of, wait_for
+from tenancy.api_auth import address_of
+from tenancy.core import Role, Scope
+from tenancy.once import keep_for_next_page, take
+from tenancy.pages import Member, MemberRequest, keep_fragments_apart, member_page, render_page
+from tenancy.scope import tenant_scope
+from tenancy.selectors import api_keys
+from tenancy.services import create_key
+
+ADDRESS = "/get-started"
+TEMPLATE = "start/page.html"
+KEY_NAME = "Get started"
+LOOK_EVERY_S = 1.0
+COMMENT_EVERY_S = 15.0
+STREAM_S = 600.0
+NO_GATEWAY = "This server does not run the gateway, so it cannot send a request."
+
+
+@require_safe
+@never_cache
+@member_page
+def page(request: MemberRequest) -> HttpResponse:
+    """The steps to the first request and beyond; a key that was just made is shown, this once."""
+    member = request.member
+    secret = take(request, member.organization_id) if request.method == "GET" else None
+    wait_for(member.organization_id, address_of(request))
+    newest = api_keys(member.organization_id).filter(revoked_at__isnull=True).first()
+    context = {
+        "title": "Get started",
+        "member": member,
+        "secret": secret,
+        "newest": newest.secrets.all()[0] if newest and newest.secrets.all() else None,
+        "variable": VARIABLE,
+        "snippets": snippets(settings.PUBLIC_URL, secret),
+        "has_model": _has_model(member),
+        "may_send": member.may(Role.MEMBER),
+        "may_configure": member.may(Role.ADMIN),
+        "progress": progress_of(member.organization_id, member.user.id),
+        "state": state_of(member.organization_id),
+        "zone": member.time_zone,
+    }
+    return render_page(request, TEMPLATE, context)
+
+
+@require_safe
+@member_page
+def waiting(request: MemberRequest) -> HttpResponse:
+    """The line that waits, as of now."""
+    wait_for(request.member.organization_id, address_of(request))
+    response = HttpResponse(_line(request.member))
+    keep_fragments_apart(response)
+    return response
+
+
+@member_page
+def _let_in(request: MemberRequest) -> HttpResponse:
+    """Sets ``request.member``, or leads elsewhere."""
+    return HttpResponse(status=HTTPStatus.NO_CONTENT)
+
+
+async def events(request: HttpRequest) -> HttpResponseBase:
+    """The line as server-sent events: ``line`` with HTML whenever it changed, ``done`` at the end.
+
+    204, which ends a browser's attempts, where this server cannot stream.
+    """
+    gate = await sync_to_async(_let_in)(request)
+    if gate.status_code != HTTPStatus.NO_CONTENT or not isinstance(request, ASGIRequest):
+        return gate
+    member = cast(MemberRequest, request).member
+    response = StreamingHttpResponse(
+        _changes(member, address_of(request)), content_type="text/event-stream"
+    )
+    response.headers["Cache-Control"] = "no-store"
+    # A compressed stream is held back until a block is full.
+    response.headers["Content-Encoding"] = "identity"
+    response.headers["X-Accel-Buffering"] = "no"
+    return response
+
+
+async def _changes(member: Member, address: str) -> AsyncIterator[bytes]:
+    look = sync_to_async(_look, thread_sensitive=False)
+    ends = time.monotonic() + STREAM_S
+    shown, spoke = "", time.monotonic()
+    while (now := time.monotonic()) < ends:
+        line, has_arrived = await look(member, address)
+        if line != shown:
+            shown, spoke = line, now
+            yield _event("line", line)
+        elif now - spoke > COMMENT_EVERY_S:
+            spoke = now
+            yield b": waiting\n\n"
+        if has_arrived:
+            yield _event("done", "")
+            return
+        await asyncio.sleep(LOOK_EVERY_S)
+
+
+def _look(member: Member, address: str) -> tuple[str, bool]:
+    """The line, and whether it says that a request arrived; gives its connection back."""
+    try:
+        with timezone.override(member.zone()), tenant_scope(member.organization_id):
+            wait_for(member.organization_id, address)
+            line = _line(member)
+    finally:
+        close_old_connections()
+    return line, "data-arrived" in line
+
+
+def _line(member: Member) -> str:
+    context = {"state": state_of(member.organization_id), "zone": member.time_zone}
+    return render_to_string(f"{TEMPLATE}#line", context)
+
+
+def _event(name: str, data: str) -> bytes:
+    lines = "".join(f"data: {line}\n" for line in data.split("\n"))
+    return f"event: {name}\n{lines}\n".encode()
+
+
+@require_POST
+@member_page
+def _may_send(request: MemberRequest) -> HttpResponse:
+    request.member.require(Role.MEMBER)
+    return HttpResponse(status=HTTPStatus.NO_CONTENT)
+
+
+async def send(request: HttpRequest) -> HttpResponse:
+    """Makes the first call as the member; the line that waits tells what came of it."""
+    gate = await sync_to_async(_may_send)(request)
+    if gate.status_code != HTTPStatus.NO_CONTENT:
+        return gate
+    runtime = current()
+    if runtime is None:
+        return HttpResponse(
+            NO_GATEWAY, status=HTTPStatus.SERVICE_UNAVAILABLE, content_type="text/plain"
+        )
+    member = cast(MemberRequest, request).member
+    gateway = runtime.member_gateway(member.organization_id.hex, member.user.id.hex)
+    body = {"model": "auto", "messages": [{"role": "user", "content": HELLO}]}
+    await gateway.call(Incoming([], orjson.dumps(body), ""), "chat")
+    if "HX-Request" in request.headers:
+        return HttpResponse(status=HTTPStatus.NO_CONTENT)
+    return HttpResponseRedirect(f"{ADDRESS}#first")
+
+
+@require_POST
+@member_page
+def another_key(request: MemberRequest) -> HttpResponse:
+    """Makes one more key for calls and shows it once on the page."""
+    member = request.member
+    member.require(Role.ADMIN)
+    made = create_key(
+        member.organization_id,
+        name=KEY_NAME,
+        scopes=[Scope.GATEWAY],
+        actor=member.actor(request),
+        user=member.user,
+    )
+    keep_for_next_page(request, member.organization_id, made.secret)
+    return HttpResponseRedirect(f"{ADDRESS}#key")
+
+
+@require_POST
+@member_page
+def dismiss(request: MemberRequest) -> HttpResponse:
+    """Takes Get started out of the member's sidebar."""
+    hide(request.member)
+    messages.success(request, f"Get started is hidden. It stays at {ADDRESS}.")
+    return HttpResponseRedirect("/enterprise-router/")
+
+
+def _has_model(member: Member) -> bool:
+    found: Any = Deployment.objects.filter(
+        organization_id=member.organization_id,
+        active=True,
+        provider__active=True,
+        operation="chat",
+    )
+    return bool(found.exists())

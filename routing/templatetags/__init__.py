@@ -1,0 +1,1 @@
+"""Tags of the first steps for the frame around all pages."""
