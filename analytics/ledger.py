@@ -2,7 +2,8 @@
 
 1. Rows are copied into a temporary table (COPY is refused on tables with row-level security).
 2. They are inserted where their id is new; what was inserted comes back.
-3. Rollups grow by exactly what came back, so a batch that is written twice counts once.
+3. Rollups grow by exactly what came back, so a batch that is written twice counts once: sums by
+   quarter of an hour and by hour, fallback routes, latencies in full and by one dimension alone.
 """
 
 from __future__ import annotations
@@ -45,6 +46,7 @@ _COLUMNS = (
     "usage",
     "price",
     "fallback_used",
+    "fallback_from",
     "attempts",
     "cache_hit",
     "variant",
@@ -62,40 +64,90 @@ SELECT {_LIST}, 0::smallint AS bucket FROM router_analytics WITH NO DATA
 """  # noqa: S608  made of constants
 _COPY = f"COPY incoming ({_LIST}, bucket) FROM STDIN"
 # Sorted by key, so that two writers take the rollups' locks in the same order.
+_SUMS = (
+    "calls",
+    "successes",
+    "fallbacks",
+    "cache_hits",
+    "input_tokens",
+    "output_tokens",
+    "cached_tokens",
+    "reasoning_tokens",
+    "cost_nano",
+    "latency_ms_sum",
+)
+_SUM_LIST = ", ".join(_SUMS)
+_ADD_UP = ", ".join(f"sum({name})::bigint" for name in _SUMS)
+_GROWN = ", ".join(f"{name} = r.{name} + EXCLUDED.{name}" for name in _SUMS)
 _WRITE = f"""
 WITH new AS (
   INSERT INTO router_analytics ({_LIST})
   SELECT DISTINCT ON (organization_id, created_at, id) {_LIST} FROM incoming
   ON CONFLICT DO NOTHING
   RETURNING id, organization_id, created_at, provider, model_used, api_key_id, user_id, status,
-    success, fallback_used, cache_hit, input_tokens, output_tokens, cached_tokens,
+    success, fallback_used, fallback_from, cache_hit, input_tokens, output_tokens, cached_tokens,
     reasoning_tokens, cost_nano, latency_ms
-), rolled AS (
-  INSERT INTO router_rollups AS r
-  SELECT organization_id, date_trunc('hour', created_at, 'UTC') AS hour, provider, model_used,
-    coalesce(api_key_id, %(nobody)s), coalesce(user_id, %(nobody)s), status, count(*),
-    count(*) FILTER (WHERE success), count(*) FILTER (WHERE fallback_used),
-    count(*) FILTER (WHERE cache_hit), sum(input_tokens), sum(output_tokens),
-    sum(cached_tokens), sum(reasoning_tokens), sum(cost_nano), sum(latency_ms)
+), summed AS MATERIALIZED (
+  SELECT organization_id, date_bin('15 minutes', created_at, 'epoch') AS quarter, provider,
+    model_used, coalesce(api_key_id, %(nobody)s) AS api_key_id,
+    coalesce(user_id, %(nobody)s) AS user_id, status, count(*) AS calls,
+    count(*) FILTER (WHERE success) AS successes,
+    count(*) FILTER (WHERE fallback_used) AS fallbacks,
+    count(*) FILTER (WHERE cache_hit) AS cache_hits, sum(input_tokens) AS input_tokens,
+    sum(output_tokens) AS output_tokens, sum(cached_tokens) AS cached_tokens,
+    sum(reasoning_tokens) AS reasoning_tokens, sum(cost_nano) AS cost_nano,
+    sum(latency_ms) AS latency_ms_sum
   FROM new GROUP BY 1, 2, 3, 4, 5, 6, 7 ORDER BY 1, 2, 3, 4, 5, 6, 7
+), quarters AS (
+  INSERT INTO router_quarters AS r (organization_id, quarter, provider, model_used, api_key_id,
+    user_id, status, {_SUM_LIST})
+  SELECT organization_id, quarter, provider, model_used, api_key_id, user_id, status, {_SUM_LIST}
+  FROM summed
+  ON CONFLICT (organization_id, quarter, provider, model_used, api_key_id, user_id, status)
+  DO UPDATE SET {_GROWN}
+), rolled AS (
+  INSERT INTO router_rollups AS r (organization_id, hour, provider, model_used, api_key_id,
+    user_id, status, {_SUM_LIST})
+  SELECT organization_id, date_trunc('hour', quarter, 'UTC') AS hour, provider, model_used,
+    api_key_id, user_id, status, {_ADD_UP}
+  FROM summed GROUP BY 1, 2, 3, 4, 5, 6, 7 ORDER BY 1, 2, 3, 4, 5, 6, 7
   ON CONFLICT (organization_id, hour, provider, model_used, api_key_id, user_id, status)
-  DO UPDATE SET calls = r.calls + EXCLUDED.calls, successes = r.successes + EXCLUDED.successes,
-    fallbacks = r.fallbacks + EXCLUDED.fallbacks, cache_hits = r.cache_hits + EXCLUDED.cache_hits,
-    input_tokens = r.input_tokens + EXCLUDED.input_tokens,
-    output_tokens = r.output_tokens + EXCLUDED.output_tokens,
-    cached_tokens = r.cached_tokens + EXCLUDED.cached_tokens,
-    reasoning_tokens = r.reasoning_tokens + EXCLUDED.reasoning_tokens,
-    cost_nano = r.cost_nano + EXCLUDED.cost_nano,
-    latency_ms_sum = r.latency_ms_sum + EXCLUDED.latency_ms_sum
-), timed AS (
-  INSERT INTO router_latency_rollups AS l
+  DO UPDATE SET {_GROWN}
+), fell AS (
+  INSERT INTO router_fallbacks AS f
+  SELECT organization_id, date_trunc('hour', created_at, 'UTC') AS hour, fallback_from, provider,
+    model_used, coalesce(api_key_id, %(nobody)s), coalesce(user_id, %(nobody)s), status, count(*)
+  FROM new WHERE fallback_used GROUP BY 1, 2, 3, 4, 5, 6, 7, 8 ORDER BY 1, 2, 3, 4, 5, 6, 7, 8
+  ON CONFLICT (organization_id, hour, fallback_from, provider, model_used, api_key_id, user_id,
+    status) DO UPDATE SET calls = f.calls + EXCLUDED.calls
+), timed AS MATERIALIZED (
   SELECT n.organization_id, date_trunc('hour', n.created_at, 'UTC') AS hour, n.provider,
-    n.model_used, coalesce(n.api_key_id, %(nobody)s), i.bucket, count(*)
+    n.model_used, coalesce(n.api_key_id, %(nobody)s) AS api_key_id,
+    coalesce(n.user_id, %(nobody)s) AS user_id, i.bucket, count(*) AS calls
   FROM new n JOIN (SELECT DISTINCT organization_id, id, bucket FROM incoming) i
     ON i.organization_id = n.organization_id AND i.id = n.id
-  WHERE n.success GROUP BY 1, 2, 3, 4, 5, 6 ORDER BY 1, 2, 3, 4, 5, 6
-  ON CONFLICT (organization_id, hour, provider, model_used, api_key_id, bucket)
+  WHERE n.success GROUP BY 1, 2, 3, 4, 5, 6, 7 ORDER BY 1, 2, 3, 4, 5, 6, 7
+), latencies AS (
+  INSERT INTO router_latency_rollups AS l (organization_id, hour, provider, model_used,
+    api_key_id, user_id, bucket, calls)
+  SELECT organization_id, hour, provider, model_used, api_key_id, user_id, bucket, calls FROM timed
+  ON CONFLICT (organization_id, hour, provider, model_used, api_key_id, user_id, bucket)
   DO UPDATE SET calls = l.calls + EXCLUDED.calls
+), hourly AS MATERIALIZED (
+  SELECT organization_id, kind, name, hour, bucket, sum(calls) AS calls FROM timed
+  CROSS JOIN LATERAL (VALUES ('all', ''), ('provider', provider), ('model', model_used),
+    ('key', api_key_id::text), ('member', user_id::text)) k(kind, name)
+  GROUP BY 1, 2, 3, 4, 5
+), totals AS (
+  INSERT INTO router_latency_totals AS t
+  SELECT organization_id, 'hour' AS span, kind, name, hour AS start, bucket, calls::bigint
+  FROM hourly
+  UNION ALL
+  SELECT organization_id, 'day', kind, name, date_trunc('day', hour, 'UTC'), bucket,
+    sum(calls)::bigint FROM hourly GROUP BY 1, 2, 3, 4, 5, 6
+  ORDER BY 1, 2, 3, 4, 5, 6
+  ON CONFLICT (organization_id, span, kind, name, start, bucket)
+  DO UPDATE SET calls = t.calls + EXCLUDED.calls
 ), used AS (
   UPDATE tenancy_apikey k SET last_used_at = u.last
   FROM (SELECT organization_id, api_key_id, max(created_at) AS last FROM new
@@ -209,6 +261,7 @@ def _tuple(row: Mapping[str, Any]) -> tuple[Any, ...]:
         _json(row["usage"]),
         None if price is None else _json(price),
         row["fallback_used"],
+        _first_tried(row) if row["fallback_used"] else "",
         row["attempts"],
         row.get("cache_hit", False),
         "",
@@ -219,6 +272,12 @@ def _tuple(row: Mapping[str, Any]) -> tuple[Any, ...]:
         _json(row["metadata"]),
         bucket_of(row["latency_ms"]),
     )
+
+
+def _first_tried(row: Mapping[str, Any]) -> str:
+    """The provider that a call was tried at first, for one that another then got."""
+    attempts = row["decision"].get("attempts")
+    return _text(attempts[0]["provider"]) if attempts else ""
 
 
 def _text(value: str) -> str:

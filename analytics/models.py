@@ -37,6 +37,7 @@ class Call(models.Model):
     usage = models.JSONField(db_comment="every quantity that the provider reported")
     price = models.JSONField(null=True, db_comment="the prices that the cost follows from")
     fallback_used = models.BooleanField()
+    fallback_from = models.TextField(blank=True, db_comment="provider tried first; empty if last")
     attempts = models.SmallIntegerField()
     cache_hit = models.BooleanField()
     ab_test = models.UUIDField(null=True)
@@ -55,19 +56,15 @@ class Call(models.Model):
         return str(self.id)
 
 
-class Rollup(models.Model):
-    """Sums of one hour for one provider, model, key, user and status."""
+class _Sums(models.Model):
+    """What is added up of calls that share everything else in their row."""
 
     organization_id = models.UUIDField()
-    hour = models.DateTimeField()
     provider = models.TextField()
     model_used = models.TextField()
     api_key = models.UUIDField(db_column="api_key_id")
     user = models.UUIDField(db_column="user_id")
     status = models.SmallIntegerField()
-    pk = models.CompositePrimaryKey(
-        "organization_id", "hour", "provider", "model_used", "api_key", "user", "status"
-    )
     calls = models.BigIntegerField()
     successes = models.BigIntegerField()
     fallbacks = models.BigIntegerField()
@@ -80,11 +77,39 @@ class Rollup(models.Model):
     latency_ms_sum = models.BigIntegerField()
 
     class Meta:
+        abstract = True
+
+
+class Rollup(_Sums):
+    """Sums of one hour for one provider, model, key, user and status."""
+
+    hour = models.DateTimeField()
+    pk = models.CompositePrimaryKey(
+        "organization_id", "hour", "provider", "model_used", "api_key", "user", "status"
+    )
+
+    class Meta:
         db_table = "router_rollups"
         managed = False
 
     def __str__(self) -> str:
         return f"{self.hour} {self.provider} {self.model_used}"
+
+
+class Quarter(_Sums):
+    """The same sums of a quarter of an hour, for days that begin within an hour of UTC."""
+
+    quarter = models.DateTimeField()
+    pk = models.CompositePrimaryKey(
+        "organization_id", "quarter", "provider", "model_used", "api_key", "user", "status"
+    )
+
+    class Meta:
+        db_table = "router_quarters"
+        managed = False
+
+    def __str__(self) -> str:
+        return f"{self.quarter} {self.provider} {self.model_used}"
 
 
 class LatencyRollup(models.Model):
@@ -95,9 +120,10 @@ class LatencyRollup(models.Model):
     provider = models.TextField()
     model_used = models.TextField()
     api_key = models.UUIDField(db_column="api_key_id")
+    user = models.UUIDField(db_column="user_id")
     bucket = models.SmallIntegerField()
     pk = models.CompositePrimaryKey(
-        "organization_id", "hour", "provider", "model_used", "api_key", "bucket"
+        "organization_id", "hour", "provider", "model_used", "api_key", "user", "bucket"
     )
     calls = models.BigIntegerField()
 
@@ -107,6 +133,60 @@ class LatencyRollup(models.Model):
 
     def __str__(self) -> str:
         return f"{self.hour} {self.provider} {self.bucket}"
+
+
+class LatencyTotal(models.Model):
+    """The same counts by one dimension alone, of an hour or of a day of UTC.
+
+    ``kind`` is all, provider, model, key or member, ``name`` which of them.
+    """
+
+    organization_id = models.UUIDField()
+    span = models.TextField()
+    kind = models.TextField()
+    name = models.TextField()
+    start = models.DateTimeField()
+    bucket = models.SmallIntegerField()
+    pk = models.CompositePrimaryKey("organization_id", "span", "kind", "name", "start", "bucket")
+    calls = models.BigIntegerField()
+
+    class Meta:
+        db_table = "router_latency_totals"
+        managed = False
+
+    def __str__(self) -> str:
+        return f"{self.start} {self.kind} {self.name} {self.bucket}"
+
+
+class Fallback(models.Model):
+    """How many calls of one hour were tried at one provider first and ended at another."""
+
+    organization_id = models.UUIDField()
+    hour = models.DateTimeField()
+    fallback_from = models.TextField()
+    provider = models.TextField()
+    model_used = models.TextField()
+    api_key = models.UUIDField(db_column="api_key_id")
+    user = models.UUIDField(db_column="user_id")
+    status = models.SmallIntegerField()
+    pk = models.CompositePrimaryKey(
+        "organization_id",
+        "hour",
+        "fallback_from",
+        "provider",
+        "model_used",
+        "api_key",
+        "user",
+        "status",
+    )
+    calls = models.BigIntegerField()
+
+    class Meta:
+        db_table = "router_fallbacks"
+        managed = False
+
+    def __str__(self) -> str:
+        return f"{self.hour} {self.fallback_from} {self.provider}"
 
 
 class Quarantine(models.Model):

@@ -28,8 +28,14 @@ WITH rows AS (
 SELECT count(*) FROM ((TABLE rows EXCEPT TABLE rolled) UNION ALL (TABLE rolled EXCEPT TABLE rows)) d
 """
 _TIMED = """
-SELECT (SELECT count(*) FROM router_analytics WHERE success)
-     - (SELECT coalesce(sum(calls), 0) FROM router_latency_rollups)
+SELECT abs(timed - rolled) + abs(10 * timed - totals) + abs(rows - quarters) + abs(fell - fallen)
+FROM (SELECT count(*) FILTER (WHERE success) AS timed, count(*) AS rows,
+        count(*) FILTER (WHERE fallback_used) AS fell FROM router_analytics) ledger,
+  (SELECT coalesce(sum(calls), 0) AS rolled FROM router_latency_rollups) latencies,
+  -- Each call counts in five dimensions, by the hour and by the day.
+  (SELECT coalesce(sum(calls), 0) AS totals FROM router_latency_totals) dimensions,
+  (SELECT coalesce(sum(calls), 0) AS quarters FROM router_quarters) quarters,
+  (SELECT coalesce(sum(calls), 0) AS fallen FROM router_fallbacks) fallbacks
 """
 
 
@@ -83,7 +89,7 @@ def compare(
     if differing:
         problems.append(f"rollups: {differing} sums differ from their rows")
     if untimed:
-        problems.append(f"latency rollups: {untimed} calls off")
+        problems.append(f"latencies, quarters and fallbacks: {untimed} calls off")
     if aside:
         problems.append(f"{aside} records set aside")
     return Compared(

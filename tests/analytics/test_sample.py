@@ -68,10 +68,28 @@ def test_rows_are_labeled_priced_and_equal_to_their_rollups(
     latencies = ingest.execute(
         "SELECT sum(calls) FROM router_latency_rollups WHERE organization_id = %(organization)s", of
     ).fetchone()
+    totals = ingest.execute(
+        "SELECT span, kind, sum(calls) FROM router_latency_totals"
+        " WHERE organization_id = %(organization)s GROUP BY 1, 2",
+        of,
+    ).fetchall()
+    quarters = ingest.execute(
+        "SELECT sum(calls), sum(cost_nano), sum(successes), sum(fallbacks)"
+        " FROM router_quarters WHERE organization_id = %(organization)s",
+        of,
+    ).fetchone()
+    routes = ingest.execute(
+        "SELECT sum(calls), bool_and(fallback_from <> '') FROM router_fallbacks"
+        " WHERE organization_id = %(organization)s",
+        of,
+    ).fetchone()
     assert rows is not None
     assert rollups is not None
     assert latencies is not None
-    assert rows[:4] == rollups
+    assert rows[:4] == rollups == quarters
+    assert routes == (rows[3], True)
+    assert len(totals) == 10
+    assert {calls for _, _, calls in totals} == {rows[2]}
     assert rows[2] == latencies[0]
     count, cost, successes, fallbacks, providers, keys, statuses, labeled = rows
     assert count == 3000

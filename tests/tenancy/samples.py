@@ -17,7 +17,7 @@ from tenancy.core import SYSTEM, Role, Scope
 from tenancy.models import FormerMember, Organization, SsoConnection, SsoDomain
 from tenancy.scope import tenant_scope
 from tenancy.services import add_member, create_key, create_user
-from tests.analytics.rows import row
+from tests.analytics.rows import after_fallback
 
 CHEAP = ModelPreset("cheap", 8_192, 1_024, frozenset({"streaming"}), 50)
 
@@ -61,5 +61,6 @@ def make_samples(organization_id: UUID) -> None:
             domain=f"{organization_id.hex}.example",
         )
     ledger = Ledger(settings.DATABASE_INGEST_URL)
-    ledger.write([row(organization_id, time.time_ns() // 1_000_000, api_key_id=str(key.id))])
+    now_ms = time.time_ns() // 1_000_000
+    ledger.write([after_fallback(organization_id, now_ms, api_key_id=str(key.id))])
     ledger.close()

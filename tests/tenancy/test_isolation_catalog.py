@@ -36,6 +36,9 @@ INGEST_MAY = {
     "router_analytics": {"SELECT", "INSERT"},
     "router_rollups": {"SELECT", "INSERT", "UPDATE"},
     "router_latency_rollups": {"SELECT", "INSERT", "UPDATE"},
+    "router_quarters": {"SELECT", "INSERT", "UPDATE"},
+    "router_latency_totals": {"SELECT", "INSERT", "UPDATE"},
+    "router_fallbacks": {"SELECT", "INSERT", "UPDATE"},
     "router_quarantine": {"SELECT", "INSERT"},
     "tenancy_apikey.id": {"SELECT"},
     "tenancy_apikey.organization_id": {"SELECT"},
@@ -131,6 +134,9 @@ def test_who_sees_every_row_is_known() -> None:
         "partition": {"er_ingest"},
         "router_rollups": {"er_ingest"},
         "router_latency_rollups": {"er_ingest"},
+        "router_quarters": {"er_ingest"},
+        "router_latency_totals": {"er_ingest"},
+        "router_fallbacks": {"er_ingest"},
     }
 
 
@@ -164,7 +170,14 @@ def test_a_web_process_only_reads_and_writes_rows() -> None:
     rights = rights_of("er_web")
     assert set().union(*rights.values()) == {"SELECT", "INSERT", "UPDATE", "DELETE"}
     assert rights["tenancy_auditentry"] == {"SELECT", "INSERT"}
-    for table in ("router_analytics", "router_rollups", "router_latency_rollups"):
+    for table in (
+        "router_analytics",
+        "router_rollups",
+        "router_quarters",
+        "router_latency_rollups",
+        "router_latency_totals",
+        "router_fallbacks",
+    ):
         assert rights[table] == {"SELECT"}
     assert "router_quarantine" not in rights
     assert not [name for name in rights if name.startswith("router_analytics_")]
