@@ -18,6 +18,7 @@ urlpatterns = [
     path("", home),
     path("accounts/", include("allauth.urls")),
     path("enterprise-router/", include("preferences.urls")),
+    path("", include("tenancy.urls")),
     path("", include("analytics.urls")),
     path("", include("routing.urls")),
     path("palette", palette),

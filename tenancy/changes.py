@@ -23,10 +23,11 @@ log = logging.getLogger(__name__)
 ANNOUNCE_TIMEOUT_S = 0.5
 
 
-def announce(organization_id: UUID) -> None:
+def announce(organization_id: UUID) -> int:
     """Makes the running transaction's change hold for the next call on every process.
 
-    Call it inside the organization's scope; it locks the organization's row until commit.
+    Gives the new epoch. Call it inside the organization's scope; it locks the organization's row
+    until commit.
     """
     with connection.cursor() as cursor:
         cursor.execute(
@@ -36,6 +37,7 @@ def announce(organization_id: UUID) -> None:
         )
         (epoch,) = cursor.fetchone()
     transaction.on_commit(lambda: publish(organization_id, epoch))
+    return int(epoch)
 
 
 def publish(organization_id: UUID, epoch: int) -> None:

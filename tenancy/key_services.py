@@ -11,10 +11,10 @@ from django.utils import timezone
 
 from lib.errors import RouterError
 from tenancy import audit
+from tenancy.checks import checked_name
 from tenancy.core import Actor
 from tenancy.models import ApiKey, Membership, User
 from tenancy.scope import tenant_scope
-from tenancy.services import _name as checked_name
 from tenancy.services import checked_networks
 
 FIELDS = ("name", "expires_at", "allowed_networks", "user")

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
+from django.utils import timezone
 
 from lib.ids import uuid7
 from tenancy.core import Role, Scope, SsoKind
@@ -112,6 +113,47 @@ class Membership(TenantModel):
         return f"{self.user_id} is {self.role}"
 
 
+class Invitation(TenantModel):
+    """An offer of membership to an e-mail address; its token is in the mail alone."""
+
+    email = models.EmailField(max_length=254)
+    role = models.CharField(max_length=16, choices=[(r.value, r.value) for r in Role])
+    digest = models.BinaryField(max_length=32)
+    invited_by = models.CharField(max_length=254)
+    sends = models.PositiveSmallIntegerField(default=1)
+    sent_at = models.DateTimeField()
+    expires_at = models.DateTimeField()
+    undelivered = models.BooleanField(default=False, db_comment="the last mail was refused")
+    accepted_at = models.DateTimeField(null=True)
+    withdrawn_at = models.DateTimeField(null=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints: ClassVar = [
+            TenantPolicy(name="invitation_policy", all_rows=("er_auth",)),
+            models.UniqueConstraint(fields=["digest"], name="invitation_digest"),
+            models.UniqueConstraint(
+                fields=["organization", "email"],
+                condition=models.Q(accepted_at=None, withdrawn_at=None),
+                name="invitation_open_once",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.email} as {self.role}"
+
+
+class Erasure(models.Model):
+    """An organization that was deleted, until its last calls are gone too. Belongs to nobody."""
+
+    id = models.UUIDField(primary_key=True, editable=False, db_comment="the organization's")
+    epoch = models.BigIntegerField()
+    requested_at = models.DateTimeField(auto_now_add=True, db_index=True)
+
+    def __str__(self) -> str:
+        return str(self.id)
+
+
 class ApiKey(TenantModel):
     """A credential of applications. The secret itself is never stored."""
 
@@ -168,7 +210,11 @@ class ApiKeySecret(TenantModel):
 
 
 class AuditEntry(TenantModel):
-    """One change of configuration; rows are only ever added."""
+    """One change of configuration; rows are only ever added.
+
+    ``position`` is the epoch that the change made, and ``digest`` covers the entry and the digest
+    before it; entries from before there was a chain have neither.
+    """
 
     actor_kind = models.CharField(max_length=8)
     actor_id = models.UUIDField(null=True)
@@ -180,10 +226,17 @@ class AuditEntry(TenantModel):
     before = models.JSONField(null=True)
     after = models.JSONField(null=True)
     source = models.CharField(max_length=64, blank=True)
-    created_at = models.DateTimeField(auto_now_add=True)
+    created_at = models.DateTimeField(default=timezone.now)
+    position = models.BigIntegerField(null=True)
+    digest = models.BinaryField(max_length=32, null=True)
 
     class Meta:
-        constraints: ClassVar = [TenantPolicy(name="audit_entry_policy")]
+        constraints: ClassVar = [
+            TenantPolicy(name="audit_entry_policy"),
+            models.UniqueConstraint(
+                fields=["organization", "position"], name="audit_entry_position"
+            ),
+        ]
         indexes: ClassVar = [
             models.Index(fields=["organization", "-created_at", "-id"], name="audit_entry_newest")
         ]

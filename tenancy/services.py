@@ -3,28 +3,25 @@
 from __future__ import annotations
 
 import os
-import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from ipaddress import ip_network
 from uuid import UUID
-from zoneinfo import available_timezones
 
 from django.conf import settings
-from django.core.exceptions import ValidationError
-from django.core.validators import validate_email
 from django.db import transaction
 from django.utils import timezone
 
 from lib.errors import RouterError
 from lib.hashing import digest, make_api_key, parse_api_key
 from tenancy import audit
+from tenancy.checks import checked_email, checked_name, checked_time_zone, invalid
 from tenancy.core import Actor, Role, Scope
 from tenancy.models import ApiKey, ApiKeySecret, Membership, Organization, User, new_id
+from tenancy.owners import keep_an_owner, lock_members
 from tenancy.scope import tenant_scope
 
-NAME_CHARS_MAX = 120
 NETWORKS_MAX = 100
 OVERLAP_MAX = timedelta(days=30)
 
@@ -37,27 +34,12 @@ class NewKey:
     secret: str = field(repr=False)
 
 
-def _invalid(param: str, message: str) -> RouterError:
-    return RouterError(422, "invalid_value", message, param=param)
-
-
-def _name(name: str, param: str = "name") -> str:
-    name = name.strip()
-    if not 1 <= len(name) <= NAME_CHARS_MAX:
-        raise _invalid(param, f"A name has 1 to {NAME_CHARS_MAX} characters.")
-    # Control characters and halves of surrogate pairs; Postgres stores neither.
-    if any(unicodedata.category(character) in ("Cc", "Cs") for character in name):
-        raise _invalid(param, "A name is one line of text.")
-    return name
-
-
 def create_organization(
     *, name: str, owner: User, actor: Actor, time_zone: str = "UTC"
 ) -> Organization:
     """A new organization with its owner; raises ``RouterError`` (422) for a bad name or zone."""
-    if time_zone not in available_timezones():
-        raise _invalid("time_zone", f'"{time_zone}" is no time zone such as Europe/Berlin.')
-    organization = Organization(id=new_id(), name=_name(name), time_zone=time_zone)
+    zone = checked_time_zone(time_zone)
+    organization = Organization(id=new_id(), name=checked_name(name), time_zone=zone)
     with tenant_scope(organization.id):
         organization.save(force_insert=True)
         Membership.objects.create(organization=organization, user=owner, role=Role.OWNER)
@@ -74,10 +56,16 @@ def create_organization(
 
 
 def add_member(organization_id: UUID, *, user: User, role: Role, actor: Actor) -> Membership:
-    """Makes a user a member, or gives a member another role."""
+    """Makes a user a member, or gives a member another role.
+
+    Raises ``RouterError`` (409) when that would leave the organization without an owner.
+    """
     with tenant_scope(organization_id):
+        lock_members(organization_id)
         known = Membership.objects.filter(organization_id=organization_id, user=user).first()
         before = {"role": known.role} if known else None
+        if known and role is not Role.OWNER:
+            keep_an_owner(known)
         member, _ = Membership.objects.update_or_create(
             organization_id=organization_id, user=user, defaults={"role": role.value}
         )
@@ -106,14 +94,14 @@ def create_key(
 ) -> NewKey:
     """A new API key; raises ``RouterError`` (422) naming the field that is wrong."""
     if not scopes:
-        raise _invalid("scopes", "A key needs at least one scope: gateway, admin.")
+        raise invalid("scopes", "A key needs at least one scope: gateway, admin.")
     if expires_at is not None and expires_at <= timezone.now():
-        raise _invalid("expires_at", "The expiry lies in the past.")
+        raise invalid("expires_at", "The expiry lies in the past.")
     networks = checked_networks(allowed_networks)
     with tenant_scope(organization_id):
         key = ApiKey.objects.create(
             organization_id=organization_id,
-            name=_name(name),
+            name=checked_name(name),
             user=user,
             scopes=sorted({s.value for s in scopes}),
             allowed_networks=networks,
@@ -143,7 +131,7 @@ def rotate_key(organization_id: UUID, key_id: UUID, *, overlap: timedelta, actor
     Raises ``RouterError``: 404 for an unknown or revoked key, 422 for an overlap out of bounds.
     """
     if not timedelta(0) <= overlap <= OVERLAP_MAX:
-        raise _invalid("overlap", f"The overlap is from nothing to {OVERLAP_MAX.days} days.")
+        raise invalid("overlap", f"The overlap is from nothing to {OVERLAP_MAX.days} days.")
     with tenant_scope(organization_id):
         key = _live_key(organization_id, key_id)
         ends = timezone.now() + overlap
@@ -189,11 +177,8 @@ def create_user(email: str, password: str | None) -> User:
     """
     from allauth.account.models import EmailAddress
 
-    try:
-        validate_email(email)
-    except ValidationError:
-        raise _invalid("email", f'"{email}" is no e-mail address.') from None
-    if User.objects.filter(email=email.lower()).exists():
+    email = checked_email(email)
+    if User.objects.filter(email=email).exists():
         raise RouterError(409, "already_exists", f"{email} has an account.", param="email")
     with transaction.atomic():
         user = User.objects.create_user(email, password)
@@ -227,8 +212,8 @@ def _add_secret(key: ApiKey) -> str:
 def checked_networks(words: Sequence[str]) -> list[str]:
     """Networks in their normal form, empty words left out; raises ``RouterError`` (422)."""
     if len(words) > NETWORKS_MAX:
-        raise _invalid("allowed_networks", f"At most {NETWORKS_MAX} networks.")
+        raise invalid("allowed_networks", f"At most {NETWORKS_MAX} networks.")
     try:
         return [str(ip_network(word.strip())) for word in words if word.strip()]
     except ValueError as why:
-        raise _invalid("allowed_networks", f"{why}. Write a network as 203.0.113.0/24.") from None
+        raise invalid("allowed_networks", f"{why}. Write a network as 203.0.113.0/24.") from None

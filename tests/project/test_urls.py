@@ -6,6 +6,7 @@ import re
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -17,7 +18,9 @@ from analytics.ledger import Ledger
 from lib.ids import uuid7_text
 from project.api import api, v1
 from tenancy.core import SYSTEM, Role, Scope
-from tenancy.models import new_id
+from tenancy.invitations import invite
+from tenancy.models import Invitation, Membership, new_id
+from tenancy.scope import tenant_scope
 from tenancy.services import add_member, create_key, create_user, revoke_key
 from tests.analytics.rows import row
 from tests.conftest import Cast, signed_in
@@ -37,6 +40,7 @@ class People:
     call: str
     rivals_call: str
     key: str
+    ids: dict[str, str]
 
 
 @pytest.fixture
@@ -68,13 +72,31 @@ def people(cast: Cast) -> Iterator[People]:
     ledger = Ledger(settings.DATABASE_INGEST_URL)
     ledger.write(rows)
     ledger.close()
-    yield People(clients, cast, rows[0]["id"], rows[1]["id"], str(gateway.key.id))
+    ids = ids_of(cast)
+    key = str(gateway.key.id)
+    yield People(clients, cast, rows[0]["id"], rows[1]["id"], key, ids)
     cache.clear()
+
+
+def ids_of(cast: Cast) -> dict[str, str]:
+    """More rows of acme that an address may name: bob's membership, an open invitation."""
+    offer = {"email": "new@urls.example.com", "role": Role.VIEWER}
+    sent = invite(cast.acme.id, **offer, by=Role.ADMIN, actor=SYSTEM)
+    with tenant_scope(cast.acme.id):
+        viewer = Membership.objects.get(user=cast.bob)
+        # Long enough ago to be sent again.
+        long_ago = sent.invitation.sent_at - timedelta(hours=2)
+        Invitation.objects.filter(id=sent.invitation.id).update(sent_at=long_ago)
+    return {
+        "viewer": str(viewer.id),
+        "invitation": str(sent.invitation.id),
+        "token": sent.link.rpartition("/")[2],
+    }
 
 
 def ask(people: People, actor: str, row: Row) -> Any:
     """The answer to an actor; braces in the row are filled in."""
-    known = {"call": people.call, "acme": str(people.cast.acme.id), "key": people.key}
+    known = {"call": people.call, "acme": str(people.cast.acme.id), "key": people.key, **people.ids}
     data = {name: str(value).format(**known) for name, value in row.data.items()}
     method = getattr(people.clients[actor], row.method.lower())
     path = row.path.format(**known)

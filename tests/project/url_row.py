@@ -31,7 +31,8 @@ SIGN_IN = "in"
 class Row:
     """One operation: the pattern it stands for, how to ask, and a status per actor.
 
-    ``path`` may hold {call} and {key}, ids of one of the organization's calls and keys.
+    ``path`` may hold ids of the organization's rows: {call}, {key}, {viewer} (a membership),
+    {invitation}, {token}; see ``test_urls.ids_of``.
     """
 
     pattern: str

@@ -14,6 +14,7 @@ from catalog.presets import ModelPreset
 from catalog.services import connect_provider
 from preferences.services import save_key_preferences, save_preferences
 from tenancy.core import SYSTEM, Role, Scope
+from tenancy.invitations import invite
 from tenancy.models import FormerMember, Organization, SsoConnection, SsoDomain
 from tenancy.scope import tenant_scope
 from tenancy.services import add_member, create_key, create_user
@@ -44,6 +45,8 @@ def make_samples(organization_id: UUID) -> None:
     """
     someone = create_user(f"dave-{organization_id.hex}@example.com", None)
     add_member(organization_id, user=someone, role=Role.MEMBER, actor=SYSTEM)
+    email = f"erin-{organization_id.hex}@example.com"
+    invite(organization_id, email=email, role=Role.VIEWER, by=Role.ADMIN, actor=SYSTEM)
     key = create_key(organization_id, name="k", scopes=[Scope.GATEWAY], actor=SYSTEM).key
     connect_provider(
         organization_id, preset="openai", secret="sk-sample", actor=SYSTEM, models=[CHEAP]

@@ -21,12 +21,14 @@ from django.utils import timezone
 import analytics.services
 import catalog.services
 import preferences.services
+import tenancy.invitations
 import tenancy.key_services
+import tenancy.members
 import tenancy.services
 from catalog.presets import ModelPreset
 from tenancy import changes
 from tenancy.core import Actor, Role, Scope, live_key
-from tenancy.models import ApiKey, AuditEntry, Organization, new_id
+from tenancy.models import ApiKey, AuditEntry, Invitation, Membership, Organization, new_id
 from tenancy.scope import tenant_scope
 from tenancy.selectors import audit_entries
 from tests.conftest import Cast
@@ -34,6 +36,8 @@ from tests.conftest import Cast
 SERVICES = (
     tenancy.services,
     tenancy.key_services,
+    tenancy.invitations,
+    tenancy.members,
     catalog.services,
     preferences.services,
     analytics.services,
@@ -47,6 +51,7 @@ LATER = timezone.now() + timedelta(days=1)
 OTHERS = {
     "create_user": "a person belongs to no organization yet",
     "checked_networks": "reads",
+    "offer_of": "reads",
     "member_user": "reads",
     "open_secret": "reads",
     "origin_of": "reads",
@@ -71,6 +76,30 @@ class Change:
 def key_of(cast: Cast) -> ApiKey:
     with tenant_scope(cast.acme.id):
         return ApiKey.objects.get()
+
+
+def bobs_membership(cast: Cast) -> UUID:
+    with tenant_scope(cast.acme.id):
+        return Membership.objects.get(user=cast.bob).id
+
+
+def invited(cast: Cast) -> Any:
+    return tenancy.invitations.invite(
+        cast.acme.id, email="carol-test@example.com", role=Role.VIEWER, by=Role.ADMIN, actor=ACTOR
+    )
+
+
+def sent_again(cast: Cast) -> Any:
+    id_ = invited(cast).invitation.id
+    with tenant_scope(cast.acme.id):
+        Invitation.objects.update(sent_at=timezone.now() - timedelta(hours=1))
+    return tenancy.invitations.resend(cast.acme.id, id_, by=Role.ADMIN, actor=ACTOR)
+
+
+def accepted(cast: Cast) -> Any:
+    offer = tenancy.invitations.offer_of(invited(cast).link.rpartition("/")[2])
+    assert offer
+    return tenancy.invitations.accept(offer, cast.carol, actor=ACTOR)
 
 
 def connected(cast: Cast) -> Any:
@@ -98,6 +127,78 @@ CHANGES = {
         "member",
         "bob-test@example.com",
         {"role": "viewer"},
+        {"role": "admin"},
+    ),
+    "invite": Change(
+        invited,
+        "invitation.create",
+        "invitation",
+        "carol-test@example.com",
+        None,
+        {"role": "viewer"},
+    ),
+    "resend": Change(
+        sent_again,
+        "invitation.resend",
+        "invitation",
+        "carol-test@example.com",
+        None,
+        {"sends": 2},
+    ),
+    "withdraw": Change(
+        lambda cast: tenancy.invitations.withdraw(
+            cast.acme.id, invited(cast).invitation.id, actor=ACTOR
+        ),
+        "invitation.withdraw",
+        "invitation",
+        "carol-test@example.com",
+        {"role": "viewer"},
+        {"role": None},
+    ),
+    "accept": Change(
+        accepted,
+        "invitation.accept",
+        "invitation",
+        "carol-test@example.com",
+        None,
+        {"role": "viewer"},
+    ),
+    "set_role": Change(
+        lambda cast: tenancy.members.set_role(
+            cast.acme.id, bobs_membership(cast), Role.MEMBER, by=Role.ADMIN, actor=ACTOR
+        ),
+        "member.set_role",
+        "member",
+        "bob-test@example.com",
+        {"role": "viewer"},
+        {"role": "member"},
+    ),
+    "remove_member": Change(
+        lambda cast: tenancy.members.remove_member(
+            cast.acme.id, bobs_membership(cast), by=Role.ADMIN, actor=ACTOR
+        ),
+        "member.remove",
+        "member",
+        "bob-test@example.com",
+        {"role": "viewer"},
+        {"role": None},
+    ),
+    "leave": Change(
+        lambda cast: tenancy.members.leave(cast.acme.id, cast.bob, actor=ACTOR),
+        "member.leave",
+        "member",
+        "bob-test@example.com",
+        {"role": "viewer"},
+        {"role": None},
+    ),
+    "transfer_ownership": Change(
+        lambda cast: tenancy.members.transfer_ownership(
+            cast.acme.id, bobs_membership(cast), owner=cast.alice, actor=ACTOR
+        ),
+        "member.set_role",
+        "member",
+        "alice-test@example.com",
+        {"role": "owner"},
         {"role": "admin"},
     ),
     "create_key": Change(

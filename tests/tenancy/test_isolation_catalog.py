@@ -25,6 +25,9 @@ WITH_OWNERS_RIGHTS = {
     "app.sso_of_domain(text)": {"er_web"},
     "app.sso_organization(uuid)": {"er_web"},
     "app.organizations_changed_since(timestamp with time zone)": {"er_web"},
+    "app.invitation_organization(bytea)": {"er_web"},
+    "app.organizations_with_retention()": {"er_web"},
+    "app.erase_audit_trail(uuid)": {"er_web"},
     "app.ensure_ledger_partitions(timestamp with time zone,timestamp with time zone)": {
         "er_web",
         "er_ingest",
@@ -118,7 +121,10 @@ def test_one_restrictive_policy_holds_for_a_web_process() -> None:
 
 
 def test_who_sees_every_row_is_known() -> None:
-    rows = ask("SELECT tablename, roles::text[] FROM pg_policies WHERE NOT 'er_web' = ANY(roles)")
+    rows = ask(
+        "SELECT tablename, roles::text[] FROM pg_policies"
+        " WHERE NOT 'er_web' = ANY(roles) AND policyname <> 'er_owner_here'"
+    )
     seen: dict[str, set[str]] = {}
     for table, roles in rows:
         name = "partition" if table.startswith("router_analytics_") else table
@@ -129,6 +135,7 @@ def test_who_sees_every_row_is_known() -> None:
         "tenancy_apikeysecret": {"er_auth"},
         "tenancy_ssoconnection": {"er_auth"},
         "tenancy_ssodomain": {"er_auth"},
+        "tenancy_invitation": {"er_auth"},
         "tenancy_apikey": {"er_auth", "er_ingest"},
         "router_analytics": {"er_ingest"},
         "partition": {"er_ingest"},
@@ -138,6 +145,17 @@ def test_who_sees_every_row_is_known() -> None:
         "router_latency_totals": {"er_ingest"},
         "router_fallbacks": {"er_ingest"},
     }
+
+
+def test_functions_of_the_owner_see_the_scope_alone_where_it_bypasses_nothing() -> None:
+    rows = ask(
+        "SELECT tablename, roles::text[], qual FROM pg_policies WHERE policyname = 'er_owner_here'"
+    )
+    columns = {"tenancy_organization": "id", "tenancy_auditentry": "organization_id"}
+    assert {table for table, _, _ in rows} == columns.keys()
+    for table, roles, using in rows:
+        assert roles == ["er_owner"]
+        assert using == f"({columns[table]} = ( SELECT app.organization_id() AS organization_id))"
 
 
 @pytest.mark.parametrize("role", RUNNING)
@@ -243,6 +261,9 @@ def test_who_looks_across_organizations_cannot_write() -> None:
             "tenancy_apikeysecret",
             "tenancy_ssoconnection",
             "tenancy_ssodomain",
+            "tenancy_erasure",
+            "tenancy_invitation.digest",
+            "tenancy_invitation.organization_id",
         )
     }
     assert ask("SELECT rolcanlogin, rolbypassrls FROM pg_roles WHERE rolname = 'er_auth'") == [

@@ -1,0 +1,177 @@
+"""Changes of who belongs to an organization; each under the lock, audited and announced."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from django.utils import timezone
+
+from lib.errors import RouterError
+from tenancy import audit
+from tenancy.core import Actor, Role
+from tenancy.models import ApiKey, FormerMember, Membership, User
+from tenancy.owners import check_may_give, keep_an_owner, lock_members
+from tenancy.scope import tenant_scope
+
+
+def set_role(
+    organization_id: UUID,
+    member_id: UUID,
+    role: Role,
+    *,
+    by: Role,
+    actor: Actor,
+    seen: Role | None = None,
+) -> Membership:
+    """Gives a member another role; ``by`` is the role of whoever asks, ``seen`` what they saw.
+
+    Raises ``RouterError``: 404 for no member, 403 without the right, 409 for the only owner or
+    when somebody else changed the role since it was seen.
+    """
+    with tenant_scope(organization_id):
+        lock_members(organization_id)
+        member = _member(organization_id, member_id)
+        check_may_give(by, member.role, role)
+        if seen is not None and member.role != seen:
+            raise RouterError(
+                409,
+                "changed_meanwhile",
+                f"Somebody made this member {member.role} meanwhile. Look again, then choose.",
+                param="role",
+            )
+        if role is not Role.OWNER:
+            keep_an_owner(member)
+        _give(member, role, actor)
+    return member
+
+
+def remove_member(organization_id: UUID, member_id: UUID, *, by: Role, actor: Actor) -> int:
+    """Ends a membership from the next request on, and the keys that act for the member.
+
+    How many keys were revoked. Raises as ``set_role``.
+    """
+    with tenant_scope(organization_id):
+        member = _member(organization_id, member_id)
+        _lock_keys(member)
+        lock_members(organization_id)
+        member = _member(organization_id, member_id)
+        check_may_give(by, member.role)
+        return _end(member, "member.remove", actor)
+
+
+def leave(organization_id: UUID, user: User, *, actor: Actor) -> int:
+    """Ends one's own membership, and the keys that act for one; how many.
+
+    Raises ``RouterError``: 404 without a membership, 409 for the only owner.
+    """
+    with tenant_scope(organization_id):
+        member = _own(organization_id, user)
+        _lock_keys(member)
+        lock_members(organization_id)
+        return _end(_own(organization_id, user), "member.leave", actor)
+
+
+def transfer_ownership(
+    organization_id: UUID, member_id: UUID, *, owner: User, actor: Actor
+) -> Membership:
+    """Makes a member an owner and the giver an admin, both or neither.
+
+    Raises ``RouterError``: 404 for no member, 403 when the giver is no owner, 409 to oneself.
+    """
+    with tenant_scope(organization_id):
+        lock_members(organization_id)
+        giver = _own(organization_id, owner)
+        check_may_give(Role(giver.role), Role.OWNER)
+        taker = _member(organization_id, member_id)
+        if taker.id == giver.id:
+            raise RouterError(409, "already_owner", "You are an owner already.", param="id")
+        if taker.role != Role.OWNER:
+            _give(taker, Role.OWNER, actor)
+        _give(giver, Role.ADMIN, actor)
+    return taker
+
+
+def _give(member: Membership, role: Role, actor: Actor) -> None:
+    if member.role == role:
+        return
+    before, member.role = member.role, role.value
+    member.save(update_fields=["role"])
+    audit.record(
+        member.organization_id,
+        actor,
+        action="member.set_role",
+        kind="member",
+        object_id=member.id,
+        name=member.user.email,
+        before={"role": before},
+        after={"role": role.value},
+    )
+
+
+def _end(member: Membership, action: str, actor: Actor) -> int:
+    keep_an_owner(member)
+    now = timezone.now()
+    keys = list(
+        ApiKey.objects.filter(
+            organization_id=member.organization_id, user_id=member.user_id, revoked_at=None
+        ).order_by("id")
+    )
+    for key in keys:
+        key.revoked_at = now
+        key.save(update_fields=["revoked_at"])
+        audit.record(
+            member.organization_id,
+            actor,
+            action="api_key.revoke",
+            kind="api_key",
+            object_id=key.id,
+            name=key.name,
+            before={"revoked_at": None},
+            after={"revoked_at": now.isoformat()},
+        )
+    member_id, email, role = member.id, member.user.email, member.role
+    member.delete()
+    FormerMember.objects.update_or_create(
+        organization_id=member.organization_id, user_id=member.user_id
+    )
+    audit.record(
+        member.organization_id,
+        actor,
+        action=action,
+        kind="member",
+        object_id=member_id,
+        name=email,
+        before={"role": role},
+        after={"role": None, "keys_revoked": len(keys)} if keys else {"role": None},
+    )
+    return len(keys)
+
+
+def _lock_keys(member: Membership) -> None:
+    """Every change of a key locks the key, then the organization; so does this."""
+    keys = ApiKey.objects.select_for_update(no_key=True).filter(
+        organization_id=member.organization_id, user_id=member.user_id, revoked_at=None
+    )
+    list(keys.order_by("id").values_list("id"))
+
+
+def _member(organization_id: UUID, member_id: UUID) -> Membership:
+    found = (
+        Membership.objects.select_related("user")
+        .filter(organization_id=organization_id, id=member_id)
+        .first()
+    )
+    if found is None:
+        raise RouterError(404, "not_found", "There is no such member.", param="id")
+    return found
+
+
+def _own(organization_id: UUID, user: User) -> Membership:
+    found = (
+        Membership.objects.select_related("user")
+        .filter(organization_id=organization_id, user=user)
+        .first()
+    )
+    if found is None:
+        raise RouterError(404, "not_found", "You are no member any more.", param="id")
+    return found
