@@ -9,6 +9,9 @@ from django.db.models import QuerySet
 from preferences.core import Preferences, Priority
 from preferences.models import KeyPreferences, UserRouterPreferences, Wishes
 
+# The version of what nobody saved yet.
+UNSAVED = "0"
+
 
 def preferences_row(organization_id: UUID, user_id: UUID | None) -> UserRouterPreferences:
     """The row of a user, or of the organization's default; unsaved where there is none."""
@@ -26,6 +29,11 @@ def key_row(organization_id: UUID, key_id: UUID) -> KeyPreferences:
     """The row of an API key; unsaved where there is none."""
     rows = KeyPreferences.objects.filter(organization_id=organization_id, api_key_id=key_id)
     return rows.first() or KeyPreferences(organization_id=organization_id, api_key_id=key_id)
+
+
+def tag_of(row: Wishes) -> str:
+    """What tells one version of a row from every other, for If-Match."""
+    return UNSAVED if row._state.adding else str(round(row.updated_at.timestamp() * 1_000_000))
 
 
 def wishes(row: Wishes) -> Preferences:

@@ -14,10 +14,10 @@ from lib.errors import RouterError
 from lib.money import dollars
 from preferences.core import LATENCY_MS_MAX, LATENCY_MS_MIN, Priority
 from preferences.models import KeyPreferences, UserRouterPreferences, Wishes
-from preferences.selectors import of_user
+from preferences.selectors import UNSAVED, of_user, tag_of
 from tenancy import audit
 from tenancy.core import Actor
-from tenancy.models import ApiKey
+from tenancy.models import ApiKey, new_id
 from tenancy.scope import tenant_scope
 
 COST_NANO_MAX = 1_000 * 10**9
@@ -32,15 +32,18 @@ def save_preferences(
     *,
     actor: Actor,
     version: datetime | None = None,
+    match: str | None = None,
 ) -> UserRouterPreferences:
     """Changes fields of a user's preferences, or of the organization's default without a user.
 
     ``changes`` maps column names to values; money is integer nano-USD, None clears a field.
     ``version`` is the ``updated_at`` that the editor saw. Raises ``RouterError``: 422 naming the
-    field that is wrong, 409 when somebody else changed one of the fields since ``version``.
+    field that is wrong, 409 when somebody else changed one of the fields since ``version``, and
+    412 when ``match`` is given and is not the row's ``tag_of``.
     """
     with tenant_scope(organization_id), transaction.atomic():
-        row = _locked(organization_id, user_id)
+        row, is_new = _locked(organization_id, user_id)
+        _check_match(row, match, is_new=is_new)
         if version is not None and row.updated_at and row.updated_at > version:
             _refuse_stale(row, changes, version)
         before = as_dict(row)
@@ -60,7 +63,11 @@ def save_preferences(
 
 
 def save_key_preferences(
-    organization_id: UUID, key_id: UUID, changes: Mapping[str, Any], *, actor: Actor
+    organization_id: UUID,
+    key_id: UUID,
+    changes: Mapping[str, Any],
+    *,
+    actor: Actor,
 ) -> KeyPreferences:
     """As ``save_preferences``, for the calls of one API key; 404 for an unknown key."""
     with tenant_scope(organization_id), transaction.atomic():
@@ -102,15 +109,25 @@ def as_dict(row: Wishes) -> dict[str, Any]:
     return told
 
 
-def _locked(organization_id: UUID, user_id: UUID | None) -> UserRouterPreferences:
-    """The row under lock, made when there is none yet."""
+def _locked(organization_id: UUID, user_id: UUID | None) -> tuple[UserRouterPreferences, bool]:
+    """The row under lock, made when there is none yet, and whether it was."""
+    made = UserRouterPreferences(id=new_id(), organization_id=organization_id, user_id=user_id)
     if not of_user(organization_id, user_id).exists():
         # Two first savers may meet here; the unique constraint lets one row through.
-        UserRouterPreferences.objects.bulk_create(
-            [UserRouterPreferences(organization_id=organization_id, user_id=user_id)],
-            ignore_conflicts=True,
+        UserRouterPreferences.objects.bulk_create([made], ignore_conflicts=True)
+    row = of_user(organization_id, user_id).select_for_update().get()
+    return row, row.id == made.id
+
+
+def _check_match(row: Wishes, match: str | None, *, is_new: bool) -> None:
+    held = UNSAVED if is_new else tag_of(row)
+    if match not in (None, held):
+        raise RouterError(
+            412,
+            "changed_meanwhile",
+            "These preferences were changed since you read them. Read them again.",
+            param="If-Match",
         )
-    return of_user(organization_id, user_id).select_for_update().get()
 
 
 def _refuse_stale(row: Wishes, changes: Mapping[str, Any], version: datetime) -> None:

@@ -1,25 +1,30 @@
 """The one NinjaAPI: /api for configuration and reading, /v1 as OpenAPI knows the gateway."""
 
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from ninja import NinjaAPI
 from ninja.errors import AuthenticationError, HttpError, ValidationError
 
 from analytics.api import router as calls
 from lib.errors import RouterError
+from preferences.api import router as preferences
 from preferences.keys.api import router as keys
+from project.rest import RestAPI, broken, problem
 from routing.api import router as gateway
 from tenancy.api_auth import AdminKey
 
-api = NinjaAPI(
+api = RestAPI(
     title="Enterprise Router",
     version="1",
-    description="Configuration and reading by REST, with a key of the admin scope.",
+    description="Everything that the pages can do, by REST, with a key of the admin scope. "
+    "Lists answer data and next_cursor. Money is integer nano-USD or decimal USD in text. "
+    "Times are ISO 8601 in UTC. Whatever is refused is a problem object that names the field.",
     auth=AdminKey(),
     docs_url=None,
     urls_namespace="api",
 )
 api.add_router("/calls", calls)
 api.add_router("/keys", keys)
+api.add_router("/preferences", preferences)
 
 v1 = NinjaAPI(
     title="Enterprise Router gateway",
@@ -30,55 +35,44 @@ v1 = NinjaAPI(
 )
 v1.add_router("", gateway)
 
+api.add_exception_handler(Exception, broken)
+
 
 @api.exception_handler(RouterError)
 def refused(request: HttpRequest, why: RouterError) -> HttpResponse:
-    """A problem object (RFC 9457) that names the field and the way out."""
-    problem = {
-        "type": "about:blank",
-        "status": why.status,
-        "title": why.code.replace("_", " "),
-        "detail": why.message,
-        "code": why.code,
-        "field": why.param,
-    }
-    return _problem(request, problem)
+    """What our own code refuses."""
+    return problem(why)
+
+
+@api.exception_handler(Http404)
+def missing(request: HttpRequest, why: Http404) -> HttpResponse:
+    """What an operation could not find."""
+    return problem(RouterError(404, "not_found", "There is no such thing here."))
 
 
 @api.exception_handler(AuthenticationError)
 def unauthenticated(request: HttpRequest, why: AuthenticationError) -> HttpResponse:
     """No key at all, said as every other refusal is."""
     message = "Send an API key with the admin scope as Authorization: Bearer er_live_…"
-    response = refused(request, RouterError(401, "api_key_missing", message))
-    response["WWW-Authenticate"] = "Bearer"
-    return response
+    return problem(RouterError(401, "api_key_missing", message))
 
 
 @api.exception_handler(HttpError)
 def malformed(request: HttpRequest, why: HttpError) -> HttpResponse:
     """What the framework refuses by itself, such as a body that is no JSON."""
-    return refused(request, RouterError(why.status_code, "invalid_request", why.message))
+    return problem(RouterError(why.status_code, "invalid_request", why.message))
 
 
 @api.exception_handler(ValidationError)
 def invalid(request: HttpRequest, why: ValidationError) -> HttpResponse:
     """Every field that is wrong, each with what is wrong about it."""
-    errors = [
-        {"field": ".".join(str(p) for p in e["loc"][1:]), "message": e["msg"]} for e in why.errors
-    ]
-    problem = {
-        "type": "about:blank",
-        "status": 422,
-        "title": "invalid value",
-        "detail": "; ".join(f"{e['field']}: {e['message']}" for e in errors),
-        "code": "invalid_value",
-        "field": errors[0]["field"] if errors else None,
-        "errors": errors,
-    }
-    return _problem(request, problem)
+    errors = [{"field": _field(e["loc"]), "message": e["msg"]} for e in why.errors]
+    said = "; ".join(f"{e['field']}: {e['message']}" for e in errors)
+    field = errors[0]["field"] if errors else None
+    return problem(RouterError(422, "invalid_value", said, param=field), errors=errors)
 
 
-def _problem(request: HttpRequest, problem: dict[str, object]) -> HttpResponse:
-    response = api.create_response(request, problem, status=int(str(problem["status"])))
-    response["Content-Type"] = "application/problem+json"
-    return response
+def _field(place: tuple[str | int, ...]) -> str:
+    """A field as the client wrote it: without where it stood, and our name for the body."""
+    inside = place[2:] if place[0] == "body" and len(place) > 2 else place[1:]
+    return ".".join(str(part) for part in inside)

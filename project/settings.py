@@ -22,6 +22,7 @@ PRIVATE_NETWORKS = env.networks("PRIVATE_NETWORKS")
 SANDBOX_URL = env.web_address("SANDBOX_URL", "")
 LEDGER_RETENTION_DAYS = env.number("LEDGER_RETENTION_DAYS", 400, at_least=1, at_most=36500)
 BODY_BYTES_MAX = env.number("BODY_BYTES_MAX", 10 * 2**20, at_least=1024, at_most=2**30)
+API_REQUESTS_PER_MINUTE = env.number("API_REQUESTS_PER_MINUTE", 3000, at_least=0, at_most=10**6)
 HTTPS = PUBLIC_URL.startswith("https://")
 
 INSTALLED_APPS = [

@@ -6,12 +6,19 @@ from django.http import HttpRequest, HttpResponseRedirect
 from django.urls import include, path
 
 from project.api import api, v1
+from project.api_docs import api_docs
 from project.palette import palette
+from project.rest import unknown_address
 
 
 def home(request: HttpRequest) -> HttpResponseRedirect:
     """The dashboard."""
     return HttpResponseRedirect("/enterprise-router/")
+
+
+def api_home(request: HttpRequest) -> HttpResponseRedirect:
+    """What there is under /api."""
+    return HttpResponseRedirect("/api/docs")
 
 
 urlpatterns = [
@@ -23,6 +30,9 @@ urlpatterns = [
     path("", include("routing.urls")),
     path("palette", palette),
     path("", include("preferences.keys.urls")),
+    path("api/docs", api_docs),
+    path("api/", api_home),
     path("api/", api.urls),
+    path("api/<path:rest>", unknown_address),
     path("v1/", v1.urls),
 ]

@@ -320,3 +320,36 @@ class SsoDomain(TenantModel):
 
     def __str__(self) -> str:
         return self.domain
+
+
+class IdempotentAnswer(TenantModel):
+    """What a creating request was answered, for whoever sends it again; sealed, for a day."""
+
+    api_key = models.ForeignKey(
+        ApiKey, on_delete=models.CASCADE, related_name="+", db_constraint=False
+    )
+    key = models.CharField(max_length=255)
+    fingerprint = models.BinaryField(db_comment="SHA-256 of operation and body")
+    status = models.PositiveSmallIntegerField(default=0)
+    answer_sealed = models.BinaryField(null=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints: ClassVar = [
+            TenantPolicy(name="idempotent_answer_policy"),
+            TenantForeignKey(
+                name="idempotent_answer_key",
+                column="api_key_id",
+                to="tenancy_apikey",
+                on_delete="CASCADE",
+            ),
+            models.UniqueConstraint(
+                fields=["organization", "api_key", "key"], name="idempotent_answer_once"
+            ),
+        ]
+        indexes: ClassVar = [
+            models.Index(fields=["organization", "created_at"], name="idempotent_answer_age"),
+        ]
+
+    def __str__(self) -> str:
+        return f"answer {self.status} under {self.key}"

@@ -96,13 +96,19 @@ def ids_of(cast: Cast) -> dict[str, str]:
 
 def ask(people: People, actor: str, row: Row) -> Any:
     """The answer to an actor; braces in the row are filled in."""
-    known = {"call": people.call, "acme": str(people.cast.acme.id), "key": people.key, **people.ids}
-    data = {name: str(value).format(**known) for name, value in row.data.items()}
-    method = getattr(people.clients[actor], row.method.lower())
+    known = {
+        "call": people.call,
+        "acme": str(people.cast.acme.id),
+        "alice": str(people.cast.alice.id),
+        "key": people.key,
+        **people.ids,
+    }
     path = row.path.format(**known)
-    if path.startswith("/api/") and row.method != "GET":
-        return method(path, data, content_type="application/json")
-    return method(path, data)
+    method = getattr(people.clients[actor], row.method.lower())
+    if row.path.startswith("/api/") and row.method != "GET":
+        filled = {n: v.format(**known) if isinstance(v, str) else v for n, v in row.data.items()}
+        return method(path, filled, content_type="application/json")
+    return method(path, {n: str(v).format(**known) for n, v in row.data.items()})
 
 
 def outcome(answer: Any) -> str:

@@ -32,7 +32,7 @@ class Row:
     """One operation: the pattern it stands for, how to ask, and a status per actor.
 
     ``path`` may hold ids of the organization's rows: {call}, {key}, {viewer} (a membership),
-    {invitation}, {token}; see ``test_urls.ids_of``.
+    {invitation}, {token}, and {alice}, its owner; see ``test_urls``. /api is sent JSON.
     """
 
     pattern: str

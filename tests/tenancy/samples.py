@@ -8,12 +8,14 @@ from uuid import UUID
 from django.apps import apps
 from django.conf import settings
 from django.db.models import Model
+from django.http import HttpResponse
 
 from analytics.ledger import Ledger
 from catalog.presets import ModelPreset
 from catalog.services import connect_provider
 from preferences.services import save_key_preferences, save_preferences
 from tenancy.core import SYSTEM, Role, Scope
+from tenancy.idempotency import answer_once
 from tenancy.invitations import invite
 from tenancy.models import FormerMember, Organization, SsoConnection, SsoDomain
 from tenancy.scope import tenant_scope
@@ -63,6 +65,9 @@ def make_samples(organization_id: UUID) -> None:
             connection=connection,
             domain=f"{organization_id.hex}.example",
         )
+    answer_once(
+        organization_id, key.id, "once", fingerprint=b"x", run=lambda: HttpResponse(status=201)
+    )
     ledger = Ledger(settings.DATABASE_INGEST_URL)
     now_ms = time.time_ns() // 1_000_000
     ledger.write([after_fallback(organization_id, now_ms, api_key_id=str(key.id))])

@@ -1,0 +1,155 @@
+"""The frame of /api: what holds for every operation, whoever wrote it.
+
+1. A body larger than ``API_BODY_BYTES_MAX`` is refused before anything reads it (413).
+2. A POST with an ``Idempotency-Key`` is carried out once; see ``tenancy.idempotency``.
+3. Whatever is refused, by us or by the framework, is a problem object (RFC 9457).
+4. The description carries what these rules add to each operation; see ``project.openapi``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Callable
+from functools import wraps
+from http import HTTPStatus
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http.response import HttpResponseBase
+from django.urls import URLPattern, URLResolver
+from ninja import NinjaAPI
+from ninja.openapi.schema import OpenAPISchema
+from ninja.operation import Operation
+
+from lib.errors import RouterError
+from project.openapi import complete
+from tenancy.api_auth import AdminKey, Holder
+from tenancy.idempotency import answer_once
+
+log = logging.getLogger(__name__)
+
+API_BODY_BYTES_MAX = 2**20
+IDEMPOTENCY_KEY = "Idempotency-Key"
+PROBLEM = "application/problem+json"
+
+View = Callable[..., HttpResponseBase]
+
+
+class RestAPI(NinjaAPI):
+    """A NinjaAPI whose operations all stand in the frame above."""
+
+    _described: OpenAPISchema | None = None
+
+    def _get_urls(self) -> list[URLResolver | URLPattern]:
+        found = super()._get_urls()
+        for pattern in found:
+            assert isinstance(pattern, URLPattern)
+            pattern.callback = framed(pattern.callback)
+        return found
+
+    def get_openapi_schema(self, **options: Any) -> OpenAPISchema:
+        """The description with what the frame adds; made once, since code alone changes it."""
+        if self._described is None:
+            self._described = complete(super().get_openapi_schema(**options))
+        return self._described
+
+    def get_openapi_operation_id(self, operation: Operation) -> str:
+        """The function's name: generated clients keep theirs when a module moves."""
+        return operation.view_func.__name__
+
+
+def framed(view: View) -> View:
+    """The view inside the frame."""
+
+    @wraps(view)
+    def answer(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        try:
+            _check_size(request)
+            key = request.headers.get(IDEMPOTENCY_KEY) if request.method == "POST" else None
+            who = _holder(request) if key is not None else None
+            if key is None or who is None:
+                return _plain(request, view(request, *args, **kwargs))
+            return answer_once(
+                who.organization_id,
+                who.key_id,
+                key,
+                fingerprint=_fingerprint(request),
+                run=lambda: _plain(request, view(request, *args, **kwargs)),
+            )
+        except RouterError as why:
+            return problem(why)
+
+    return answer
+
+
+def problem(why: RouterError, **more: object) -> HttpResponse:
+    """A refusal as a problem object that names the field and the way out."""
+    told = {
+        "type": "about:blank",
+        "status": why.status,
+        "title": why.code.replace("_", " "),
+        "detail": why.message,
+        "code": why.code,
+        "field": why.param,
+        **more,
+    }
+    headers = {name.decode(): value.decode() for name, value in why.headers()}
+    if why.status == HTTPStatus.UNAUTHORIZED:
+        headers["WWW-Authenticate"] = "Bearer"
+    return JsonResponse(told, status=why.status, content_type=PROBLEM, headers=headers)
+
+
+def unknown_address(request: HttpRequest, rest: str = "") -> HttpResponse:
+    """Whatever else lies under /api."""
+    message = f"There is nothing at {request.path[:200]}. What there is stands in /api/docs."
+    return problem(RouterError(HTTPStatus.NOT_FOUND, "not_found", message))
+
+
+def broken(request: HttpRequest, why: Exception | type[Exception]) -> HttpResponse:
+    """A bug of ours: written down whole, and told without a word of it."""
+    log.error(
+        "%s %s failed",
+        request.method,
+        request.path,
+        exc_info=why if isinstance(why, BaseException) else None,
+    )
+    message = "Something broke on our side. Try again later; the operator finds why in the log."
+    return problem(RouterError(HTTPStatus.INTERNAL_SERVER_ERROR, "internal_error", message))
+
+
+def _check_size(request: HttpRequest) -> None:
+    length = request.META.get("CONTENT_LENGTH") or "0"
+    if not length.isdigit() or int(length) > API_BODY_BYTES_MAX:
+        raise RouterError(
+            HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+            "request_too_large",
+            f"A body has at most {API_BODY_BYTES_MAX:,} bytes here.",
+        )
+
+
+def _holder(request: HttpRequest) -> Holder | None:
+    """Whose key the request came with; None where the operation will refuse it anyway."""
+    try:
+        found: Holder | None = AdminKey()(request)
+    except RouterError as why:
+        if why.status == HTTPStatus.TOO_MANY_REQUESTS:
+            raise
+        return None
+    return found
+
+
+def _fingerprint(request: HttpRequest) -> bytes:
+    asked = f"{request.method} {request.get_full_path()}\n".encode()
+    return hashlib.sha256(asked + request.body).digest()
+
+
+def _plain(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+    """What the framework refuses in a shape of its own, in ours."""
+    if response.status_code != HTTPStatus.METHOD_NOT_ALLOWED:
+        return response
+    allowed = response.headers.get("Allow", "")
+    message = f"{request.method} is not known at {request.path[:200]}; {allowed} is."
+    refused = problem(RouterError(HTTPStatus.METHOD_NOT_ALLOWED, "method_not_allowed", message))
+    refused["Allow"] = allowed
+    return refused
