@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+from base64 import b64decode
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -157,6 +158,11 @@ WITH new AS (
 )
 SELECT count(*) FROM new
 """  # noqa: S608  made of constants
+_KEEP = """
+INSERT INTO router_bodies
+  (organization_id, call_id, created_at, request, answer, request_bytes, answer_bytes)
+VALUES (%s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING
+"""
 
 
 class Ledger:
@@ -167,8 +173,10 @@ class Ledger:
         self._connection: psycopg.Connection[Any] | None = None
         self._weeks: set[datetime] = set()
 
-    def write(self, rows: Sequence[Mapping[str, Any]]) -> int:
-        """Writes calls and their rollups; how many were new.
+    def write(
+        self, rows: Sequence[Mapping[str, Any]], bodies: Sequence[Mapping[str, Any]] = ()
+    ) -> int:
+        """Writes calls, their rollups and stored bodies; how many calls were new.
 
         Raises ``psycopg.OperationalError`` when the database is away (try again) and another
         ``psycopg.Error`` when it refuses a row; nothing is written then.
@@ -183,6 +191,8 @@ class Ledger:
                     copy.write_row(row)
             cursor.execute(_WRITE, {"nobody": NOBODY})
             (new,) = cursor.fetchone() or (0,)
+            if bodies:
+                cursor.executemany(_KEEP, [_body(row) for row in bodies])
         return int(new)
 
     def quarantine(self, writer: str, record: bytes, error: str) -> None:
@@ -278,6 +288,18 @@ def _first_tried(row: Mapping[str, Any]) -> str:
     """The provider that a call was tried at first, for one that another then got."""
     attempts = row["decision"].get("attempts")
     return _text(attempts[0]["provider"]) if attempts else ""
+
+
+def _body(row: Mapping[str, Any]) -> tuple[Any, ...]:
+    return (
+        UUID(row["organization_id"]),
+        UUID(row["id"]),
+        datetime.fromtimestamp(row["created_ms"] / 1000, UTC),
+        b64decode(row["request"], validate=True),
+        b64decode(row["answer"], validate=True),
+        row["request_bytes"],
+        row["answer_bytes"],
+    )
 
 
 def _text(value: str) -> str:

@@ -189,6 +189,26 @@ class Fallback(models.Model):
         return f"{self.hour} {self.fallback_from} {self.provider}"
 
 
+class CallBodies(models.Model):
+    """What was asked and answered in one call, sealed and perhaps cut; see ``analytics.bodies``."""
+
+    organization_id = models.UUIDField()
+    call_id = models.UUIDField()
+    pk = models.CompositePrimaryKey("organization_id", "call_id")
+    created_at = models.DateTimeField()
+    request = models.BinaryField()
+    answer = models.BinaryField()
+    request_bytes = models.IntegerField(db_comment="how long it was before it was cut")
+    answer_bytes = models.IntegerField()
+
+    class Meta:
+        db_table = "router_bodies"
+        managed = False
+
+    def __str__(self) -> str:
+        return str(self.call_id)
+
+
 class Quarantine(models.Model):
     """A journal record that the ledger refused, kept whole for a person to look at."""
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from celery import shared_task
 from django.conf import settings
+from django.utils import timezone
 
+from analytics.bodies import expire_bodies as expire
 from analytics.services import keep_partitions as keep
 
 
@@ -12,3 +14,9 @@ from analytics.services import keep_partitions as keep
 def keep_partitions() -> None:
     """Makes partitions ahead and drops those past retention; doing it twice changes nothing."""
     keep(settings.LEDGER_RETENTION_DAYS)
+
+
+@shared_task(name="analytics.tasks.expire_bodies")  # type: ignore[untyped-decorator]
+def expire_bodies() -> None:
+    """Deletes stored prompts and answers past their organization's days."""
+    expire(timezone.now())

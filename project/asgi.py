@@ -54,6 +54,7 @@ class Application:
                     pepper=settings.API_KEY_PEPPER,
                     trusted_proxies=settings.ALLAUTH_TRUSTED_PROXY_COUNT,
                     body_bytes_max=settings.BODY_BYTES_MAX,
+                    body_key=settings.ENCRYPTION_KEY,
                 )
                 await send({"type": "lifespan.startup.complete"})
             else:

@@ -30,6 +30,7 @@ app.conf.update(
     beat_schedule={
         "partitions": {"task": "analytics.tasks.keep_partitions", "schedule": 3600.0},
         "answers": {"task": "tenancy.tasks.forget_answers", "schedule": 3600.0},
+        "bodies": {"task": "analytics.tasks.expire_bodies", "schedule": 3600.0},
         "sessions": {"task": "tenancy.tasks.clear_sessions", "schedule": 86400.0},
     },
 )

@@ -13,9 +13,10 @@ from ninja import Router
 from ninja.responses import codes_4xx, codes_5xx
 
 from lib.errors import RouterError
-from routing.door import error_reply, unknown_url
+from routing.door import unknown_url
 from routing.gateway import Gateway
 from routing.incoming import Incoming, Reply
+from routing.replies import error_reply
 from routing.runtime import running
 from routing.schemas import ChatIn, EmbeddingsIn, ErrorOut
 

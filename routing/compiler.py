@@ -116,6 +116,7 @@ def compile_snapshot(organization_id: UUID) -> Snapshot | None:
         auto=_by_operation(deployments),
         models=deployments,
         wanted=effective((default,)),
+        stores_bodies=organization.store_bodies,
         members={user_id.hex: effective((default, own)) for user_id, own in users.items()},
     )
 

@@ -7,8 +7,6 @@ from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from typing import Any
 
-import orjson
-
 from lib.errors import RouterError
 from routing.gateway import Gateway
 from routing.incoming import Incoming, Reply, refuse_stranger
@@ -198,9 +196,3 @@ def unknown_url(method: str, path: str) -> RouterError:
         f"There is no {method} {path[:200]}. There are POST /v1/chat/completions, "
         "POST /v1/embeddings and GET /v1/models.",
     )
-
-
-def error_reply(refused: RouterError) -> Reply:
-    """The answer to a request that the gateway never saw."""
-    headers = [(b"content-type", b"application/json"), *refused.headers()]
-    return Reply(refused.status, headers, orjson.dumps(refused.body()))

@@ -41,6 +41,7 @@ log = logging.getLogger(__name__)
 
 READ_BYTES_MAX = 4 * 2**20
 ROWS_MAX = 2_000
+BODY_BYTES_MAX = 16 * 2**20
 IDLE_S = 0.1
 RETRY_S = 1.0
 STOP_WITHIN_S = 20.0
@@ -55,11 +56,12 @@ class DrainerRuns(Exception):
 
 @dataclass(slots=True)
 class Entry:
-    """One row to be written, and the record that it came from."""
+    """One row to be written, and the record that it came from; a call's or that of its bodies."""
 
     row: dict[str, Any]
     record: bytes
     writer: str
+    is_bodies: bool = False
 
 
 @dataclass(slots=True)
@@ -121,7 +123,7 @@ class Drainer:
         entries: list[Entry] = []
         read = 0
         for writer in self._known_writers():
-            if len(entries) >= ROWS_MAX:
+            if _is_full(entries):
                 break
             read += self._read(writer, entries)
         if entries and not self._write(entries):
@@ -141,7 +143,7 @@ class Drainer:
         # Asked before reading: whatever a writer wrote that had ended by now is in the file.
         live = is_live(writer.directory)
         records = 0
-        while len(entries) < ROWS_MAX:
+        while not _is_full(entries):
             path = _segment(writer, writer.segment)
             # Asked before reading, for the same reason.
             later = _later_segment(writer)
@@ -158,7 +160,7 @@ class Drainer:
             if later is None:
                 break
             writer.segment, writer.offset = later, 0
-        if not live and len(entries) < ROWS_MAX:
+        if not live and not _is_full(entries):
             writer.ended = True
             entries += [_interrupted(writer, admitted) for _, admitted in writer.admitted.values()]
             writer.admitted.clear()
@@ -215,6 +217,8 @@ class Drainer:
             return
         if kind == "a":
             writer.admitted[id] = (writer.segment, row)
+        elif kind == "b":
+            entries.append(Entry(row, record.payload, writer.directory.name, is_bodies=True))
         else:
             writer.admitted.pop(id, None)
             entries.append(Entry(row, record.payload, writer.directory.name))
@@ -236,7 +240,10 @@ class Drainer:
 
     def _write_or_halve(self, entries: Sequence[Entry]) -> None:
         try:
-            self.written += self._ledger.write([entry.row for entry in entries])
+            self.written += self._ledger.write(
+                [entry.row for entry in entries if not entry.is_bodies],
+                [entry.row for entry in entries if entry.is_bodies],
+            )
         except _REFUSED as why:
             if not _is_rows_fault(why):
                 raise
@@ -259,6 +266,13 @@ class Drainer:
         for path in sorted(writer.directory.glob(f"*{SUFFIX}")):
             if int(path.stem) < min(needed, writer.segment):
                 path.unlink(missing_ok=True)
+
+
+def _is_full(entries: Sequence[Entry]) -> bool:
+    """Whether this is a batch: by its rows, or by the bytes of stored bodies in it."""
+    if len(entries) >= ROWS_MAX:
+        return True
+    return sum(len(entry.record) for entry in entries if entry.is_bodies) >= BODY_BYTES_MAX
 
 
 def _segment(writer: Writer, number: int) -> Path:

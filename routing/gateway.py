@@ -16,8 +16,6 @@ import time
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 
-import orjson
-
 from lib.errors import RouterError
 from lib.hashing import digest
 from lib.ids import uuid7_text
@@ -42,7 +40,9 @@ from routing.live import Admission, Live
 from routing.model import Decision, Refusal
 from routing.record import CLIENT_LEFT, Record
 from routing.rejections import Rejections
+from routing.replies import as_error, bug, error_reply
 from routing.snapshot import DatabaseDown, Key, Snapshot, SnapshotStore
+from routing.tape import Keeper, Tape
 from routing.wire.base import Request
 from routing.wire.request import parse_chat, parse_embeddings
 
@@ -78,6 +78,7 @@ class Gateway:
         pepper: bytes,
         trusted_proxies: int,
         random_bits: Callable[[int], int],
+        keeper: Keeper,
         rejections: Rejections | None = None,
     ) -> None:
         self._store = store
@@ -87,6 +88,7 @@ class Gateway:
         self._pepper = pepper
         self._proxies = trusted_proxies
         self._random_bits = random_bits
+        self._keeper = keeper
         self._rejections = rejections
 
     async def call(self, incoming: Incoming, operation: str) -> Reply:
@@ -97,11 +99,21 @@ class Gateway:
         except RouterError as refused:
             return self.turned_away(incoming, refused)
         record = self._new_record(caller.key, caller.snapshot, operation)
+        reply = await self._answered(incoming, caller, record, began_ns)
+        if caller.snapshot.stores_bodies and reply.stream is None:
+            tape = Tape(incoming.body)
+            tape.add(reply.body)
+            self._keeper.keep(record, tape)
+        return reply
+
+    async def _answered(
+        self, incoming: Incoming, caller: Caller, record: Record, began_ns: int
+    ) -> Reply:
         try:
             return await self._serve(incoming, caller, record, began_ns)
         except RouterError as refused:
             self._write_down(record, began_ns, status=refused.status, error_code=refused.code)
-            return _error(refused, self._told(record, began_ns))
+            return error_reply(refused, self._told(record, began_ns))
         except asyncio.CancelledError:
             self._settle_cancelled(record)
             self._write_down(record, began_ns, status=CLIENT_LEFT, error_code="client_left")
@@ -110,13 +122,13 @@ class Gateway:
             # The one handler of bugs: the call is written down, its caller told, the trace kept.
             log.exception("call %s failed inside the router", record.id)
             self._write_down(record, began_ns, status=500, error_code="internal_error")
-            return _error(_bug(record), self._told(record, began_ns))
+            return error_reply(bug(record.id), self._told(record, began_ns))
 
     def turned_away(self, incoming: Incoming, refused: RouterError) -> Reply:
         """The error for a call that is nobody's yet; it is not in the ledger."""
         if self._rejections is not None:
             self._rejections.note(incoming, refused)
-        return _error(refused, [])
+        return error_reply(refused)
 
     # 1. Who
 
@@ -172,19 +184,13 @@ class Gateway:
         decision = await self._decide(incoming, caller, request, record)
         record.decision = decision
         if isinstance(decision, Refusal):
-            raise RouterError(
-                decision.status,
-                decision.code,
-                decision.message,
-                type=decision.type,
-                param=decision.param,
-                retry_after_s=decision.retry_after_s,
-            )
+            raise as_error(decision)
         answered = await self._go(caller.snapshot, decision, request, record)
         if isinstance(answered, Failure):
-            raise _as_error(answered)
+            raise as_error(answered)
         if isinstance(answered, Streaming):
-            return await self._stream_reply(caller.snapshot, answered, record, began_ns)
+            tape = Tape(incoming.body) if caller.snapshot.stores_bodies else None
+            return await self._stream_reply(caller.snapshot, answered, record, began_ns, tape)
         self._write_down(record, began_ns, status=200, error_code="")
         headers = [(b"content-type", b"application/json"), *self._told(record, began_ns)]
         return Reply(200, headers, answered.body)
@@ -261,7 +267,7 @@ class Gateway:
             await self.admit(incoming, caller, "", "")
             return listing.one_model(caller.snapshot, model)
         except RouterError as refused:
-            return _error(refused, [])
+            return error_reply(refused)
 
     # 5. Go
 
@@ -327,7 +333,12 @@ class Gateway:
         return headers
 
     async def _stream_reply(
-        self, snapshot: Snapshot, streaming: Streaming, record: Record, began_ns: int
+        self,
+        snapshot: Snapshot,
+        streaming: Streaming,
+        record: Record,
+        began_ns: int,
+        tape: Tape | None,
     ) -> Reply:
         # The cost of a stream is known at its end; until then the header holds the estimate.
         assert record.answered_by is not None
@@ -340,19 +351,26 @@ class Gateway:
             (b"x-router-cost-estimated", b"true"),
         ]
         record.cost_nano = 0
-        stream = self._relay(snapshot, streaming, record, began_ns)
+        stream = self._relay(snapshot, streaming, record, began_ns, tape)
         # Begun here: closing a generator that nobody began would write nothing down.
         await anext(stream)
         return Reply(200, headers, stream=stream)
 
     async def _relay(
-        self, snapshot: Snapshot, streaming: Streaming, record: Record, began_ns: int
+        self,
+        snapshot: Snapshot,
+        streaming: Streaming,
+        record: Record,
+        began_ns: int,
+        tape: Tape | None,
     ) -> AsyncGenerator[bytes, None]:
         """Passes a stream on and writes it down, however it ends."""
         status, code = CLIENT_LEFT, "client_left"
         try:
             yield b""
             async for piece in self._attempter.relay(streaming, record, snapshot.live_key):
+                if tape is not None:
+                    tape.add(piece)
                 yield piece
             failure = streaming.failure
             status, code = (200, "") if failure is None else (failure.status, failure.code)
@@ -363,31 +381,5 @@ class Gateway:
                 status, code = 200, ""
             self._attempter.end(streaming, record)
             self._write_down(record, began_ns, status=status, error_code=code)
-
-
-def _bug(record: Record) -> RouterError:
-    return RouterError(
-        500,
-        "internal_error",
-        f"The router failed on this call. Tell its operator the call's id: {record.id}.",
-        type="server_error",
-    )
-
-
-def _error(refused: RouterError, headers: list[tuple[bytes, bytes]]) -> Reply:
-    return Reply(
-        refused.status,
-        [(b"content-type", b"application/json"), *refused.headers(), *headers],
-        orjson.dumps(refused.body()),
-    )
-
-
-def _as_error(failure: Failure) -> RouterError:
-    return RouterError(
-        failure.status,
-        failure.code,
-        failure.message,
-        type=failure.type,
-        param=failure.param,
-        retry_after_s=failure.retry_after_s,
-    )
+            if tape is not None:
+                self._keeper.keep(record, tape)

@@ -80,6 +80,14 @@ class Journal:
         except JournalFull:
             self._owed.append(payload)
 
+    def append_if_possible(self, payload: bytes) -> bool:
+        """Writes one record if the disk takes it now; for what the books do not need."""
+        try:
+            self.append(payload)
+        except JournalFull:
+            return False
+        return True
+
     def _write(self, payload: bytes) -> None:
         if len(payload) > RECORD_BYTES_MAX:
             raise JournalFull(f"a record of {len(payload):,} bytes")

@@ -13,6 +13,7 @@ from routing.journal import Journal
 from routing.live import Live
 from routing.record import Record
 from routing.snapshot import DatabaseDown, Key, Snapshot, SnapshotStore
+from routing.tape import Keeper
 
 
 class MemberGateway(Gateway):
@@ -32,6 +33,7 @@ class MemberGateway(Gateway):
         journal: Journal,
         attempter: Attempter,
         random_bits: Callable[[int], int],
+        keeper: Keeper,
     ) -> None:
         super().__init__(
             store=store,
@@ -41,6 +43,7 @@ class MemberGateway(Gateway):
             pepper=b"",
             trusted_proxies=0,
             random_bits=random_bits,
+            keeper=keeper,
         )
         self._organization_id = organization_id
         self._user_id = user_id

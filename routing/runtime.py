@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
 import random
 import time
 from collections.abc import Awaitable, Callable
@@ -22,6 +23,7 @@ from routing.member_gateway import MemberGateway
 from routing.redis_pipe import RedisPipe
 from routing.rejections import Rejections
 from routing.snapshot import Snapshot, SnapshotStore
+from routing.tape import Keeper
 from routing.upstream import Upstream
 
 LOADER_THREADS = 2
@@ -39,6 +41,7 @@ class Runtime:
         pepper: bytes,
         trusted_proxies: int,
         body_bytes_max: int,
+        body_key: bytes,
     ) -> None:
         """Call inside a running event loop; raises OSError when the journal cannot be opened."""
         self._threads = ThreadPoolExecutor(LOADER_THREADS, thread_name_prefix="snapshot")
@@ -51,6 +54,7 @@ class Runtime:
         )
         self.rejections = Rejections(self._pipe, self.store, pepper=pepper, proxies=trusted_proxies)
         self._attempter = Attempter(self.upstream, self.live)
+        self._keeper = Keeper(self.journal, key=body_key, random_bytes=os.urandom)
         # Seeded from the operating system; ids need to be unique, not unguessable.
         self._random_bits = random.Random(uuid4().int).getrandbits  # noqa: S311
         self.gateway = Gateway(
@@ -61,6 +65,7 @@ class Runtime:
             pepper=pepper,
             trusted_proxies=trusted_proxies,
             random_bits=self._random_bits,
+            keeper=self._keeper,
             rejections=self.rejections,
         )
         self.door = Door(self.gateway, body_bytes_max=body_bytes_max)
@@ -87,6 +92,7 @@ class Runtime:
             journal=self.journal,
             attempter=self._attempter,
             random_bits=self._random_bits,
+            keeper=self._keeper,
         )
 
     async def close(self) -> None:

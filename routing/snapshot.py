@@ -83,6 +83,7 @@ class Snapshot:
     models: tuple[Deployment, ...]
     wanted: Preferences = DEFAULT
     members: Mapping[str, Preferences] = field(default_factory=dict)
+    stores_bodies: bool = False
 
     def candidates(self, model: str, operation: str) -> Candidates:
         """Who serves ``model``: a model's name, ``provider/model``, or ``auto``."""

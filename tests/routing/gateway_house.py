@@ -251,6 +251,7 @@ async def serving(path: Path, redis_url: str | None = None) -> AsyncIterator[Run
         pepper=settings.API_KEY_PEPPER,
         trusted_proxies=0,
         body_bytes_max=BODY_BYTES_MAX,
+        body_key=settings.ENCRYPTION_KEY,
     )
     try:
         yield runtime

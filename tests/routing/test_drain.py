@@ -348,10 +348,10 @@ def test_what_only_the_database_is_at_fault_for_is_tried_again(
     faults = [psycopg.errors.DeadlockDetected(), psycopg.InterfaceError("closed")]
     write = Ledger.write
 
-    def fail(ledger: Ledger, rows: Any) -> int:
+    def fail(ledger: Ledger, rows: Any, bodies: Any) -> int:
         if faults:
             raise faults.pop()
-        return write(ledger, rows)
+        return write(ledger, rows, bodies)
 
     monkeypatch.setattr(Ledger, "write", fail)
     calls.make(journal, 3)

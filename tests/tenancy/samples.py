@@ -70,5 +70,7 @@ def make_samples(organization_id: UUID) -> None:
     )
     ledger = Ledger(settings.DATABASE_INGEST_URL)
     now_ms = time.time_ns() // 1_000_000
-    ledger.write([after_fallback(organization_id, now_ms, api_key_id=str(key.id))])
+    call = after_fallback(organization_id, now_ms, api_key_id=str(key.id))
+    said = {"request": "", "answer": "", "request_bytes": 0, "answer_bytes": 0}
+    ledger.write([call], [call | said])
     ledger.close()

@@ -42,6 +42,7 @@ INGEST_MAY = {
     "router_quarters": {"SELECT", "INSERT", "UPDATE"},
     "router_latency_totals": {"SELECT", "INSERT", "UPDATE"},
     "router_fallbacks": {"SELECT", "INSERT", "UPDATE"},
+    "router_bodies": {"INSERT"},
     "router_quarantine": {"SELECT", "INSERT"},
     "tenancy_apikey.id": {"SELECT"},
     "tenancy_apikey.organization_id": {"SELECT"},
@@ -144,6 +145,7 @@ def test_who_sees_every_row_is_known() -> None:
         "router_quarters": {"er_ingest"},
         "router_latency_totals": {"er_ingest"},
         "router_fallbacks": {"er_ingest"},
+        "router_bodies": {"er_ingest"},
     }
 
 
@@ -197,6 +199,7 @@ def test_a_web_process_only_reads_and_writes_rows() -> None:
         "router_fallbacks",
     ):
         assert rights[table] == {"SELECT"}
+    assert rights["router_bodies"] == {"SELECT", "DELETE"}
     assert "router_quarantine" not in rights
     assert not [name for name in rights if name.startswith("router_analytics_")]
 
