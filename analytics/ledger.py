@@ -200,7 +200,8 @@ class Ledger:
         connection = self._open()
         with connection.transaction():
             connection.execute(
-                "INSERT INTO router_quarantine (writer, record, error) VALUES (%s, %s, %s)",
+                "INSERT INTO router_quarantine (writer, record, error) VALUES (%s, %s, %s)"
+                " ON CONFLICT DO NOTHING",
                 [writer, record, error[:2000]],
             )
 

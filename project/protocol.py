@@ -32,6 +32,7 @@ class GatewayProtocol(HttpToolsProtocol):
         self._operation = ""
         self._parts: list[bytes] = []
         self._stays_open = True
+        self._known_door: Door | None = None
         self._rested_at = self.loop.time()
         self._idle_timer: asyncio.TimerHandle | None = None
 
@@ -104,13 +105,16 @@ class GatewayProtocol(HttpToolsProtocol):
         body = parts[0] if len(parts) == 1 else b"".join(parts)
         call = _Call(self, keep_alive=self._stays_open)
         self.cycle = call  # type: ignore[assignment]
-        call.task = self.loop.create_task(call.run(operation, self.headers, body))
+        call.task = task = self.loop.create_task(call.run(operation, self.headers, body))
+        # What uvicorn waits for, and after its grace cancels, before the process ends.
+        self.tasks.add(task)
 
     # What a call needs.
 
     def _door(self) -> Door | None:
-        runtime = getattr(self.app, "runtime", None)
-        return runtime.door if runtime is not None else None
+        if self._known_door is None and (runtime := getattr(self.app, "runtime", None)):
+            self._known_door = runtime.door
+        return self._known_door
 
     def on_response_complete(self) -> None:
         """The connection rests, or goes on with a request that was sent ahead."""
@@ -188,6 +192,8 @@ class _Call:
             self._finish()
         finally:
             door.open_calls -= 1
+            if self.task is not None:
+                protocol.tasks.discard(self.task)
 
     def _send(self, reply: Reply) -> None:
         if self.disconnected:

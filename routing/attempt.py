@@ -20,6 +20,7 @@ from routing.core import Failure
 from routing.failures import (
     EMPTY_STREAM,
     ERROR_BYTES_MAX,
+    NO_CONTENT,
     NO_STREAM,
     as_upstream,
     broken,
@@ -37,6 +38,8 @@ from routing.wire.sse import DONE_EVENT, error_event
 CONNECT_TIMEOUT_S = 5.0
 WHOLE_TIMEOUT_S = 600.0
 FIRST_EVENT_TIMEOUT_S = 60.0
+# A provider may say that it still thinks, in comments, but not without end.
+FIRST_CONTENT_TIMEOUT_S = 600.0
 IDLE_TIMEOUT_S = 60.0
 AFTER_DONE_S = 1.0
 ANSWER_BYTES_MAX = 64 * 2**20
@@ -178,6 +181,7 @@ class Attempter:
         )
         held = b""
         opened = False
+        give_up = time.monotonic() + FIRST_CONTENT_TIMEOUT_S
         try:
             while not (decoder.has_content or decoder.done):
                 piece = await response.chunk()
@@ -187,6 +191,8 @@ class Attempter:
                 held += decoder.feed(piece)
                 if decoder.error is not None:
                     return in_band(decoder.error)
+                if time.monotonic() > give_up:
+                    return in_band(NO_CONTENT)
             if not (decoder.has_content or decoder.done):
                 return in_band(EMPTY_STREAM)
             opened = True

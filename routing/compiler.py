@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_network
 from uuid import UUID
@@ -18,7 +19,7 @@ from django.utils import timezone
 from catalog import selectors as catalog
 from catalog.models import Deployment as DeploymentRow
 from catalog.models import Provider
-from catalog.prices import price_for
+from catalog.prices import next_change, price_for
 from catalog.pricing import Price
 from catalog.services import open_secret
 from lib.netguard import parse_base_url
@@ -102,21 +103,21 @@ def compile_snapshot(organization_id: UUID) -> Snapshot | None:
     default, users, by_key = all_levels(organization_id)
     targets = {p.id: _Access(p) for p in catalog.providers(organization_id)}
     now = datetime.now(UTC)
-    deployments = tuple(
-        _deployment(row, targets[row.provider_id], now)
-        for row in catalog.deployments(organization_id)
-    )
+    loaded_at_s = time.monotonic()
+    rows = list(catalog.deployments(organization_id))
+    deployments = tuple(_deployment(row, targets[row.provider_id], now) for row in rows)
     return Snapshot(
         organization_id=organization_id.hex,
         live_key=live_key(organization_id.hex),
         epoch=organization.epoch,
-        loaded_at_s=time.monotonic(),
+        loaded_at_s=loaded_at_s,
         keys=_keys(organization_id, default, users, by_key),
         by_name=_by_name(deployments),
         auto=_by_operation(deployments),
         models=deployments,
         wanted=effective((default,)),
         stores_bodies=organization.store_bodies,
+        prices_end_s=loaded_at_s + _prices_hold_s(rows, targets, now),
         members={user_id.hex: effective((default, own)) for user_id, own in users.items()},
     )
 
@@ -194,6 +195,18 @@ def _price(row: DeploymentRow, provider: Provider, now: datetime) -> Price | Non
             as_of=row.price_as_of.isoformat() if row.price_as_of else "",
         )
     return price_for(provider.preset, row.upstream_model, at=now)
+
+
+def _prices_hold_s(
+    rows: Sequence[DeploymentRow], targets: Mapping[UUID, _Access], now: datetime
+) -> float:
+    """For how many seconds the listed prices stay what they are; some change with the hour."""
+    listed = (
+        next_change(targets[row.provider_id].provider.preset, row.upstream_model, at=now)
+        for row in rows
+        if row.input_nano_per_mtok is None
+    )
+    return min(((at - now).total_seconds() for at in listed if at is not None), default=math.inf)
 
 
 def _keys(

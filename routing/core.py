@@ -225,7 +225,6 @@ class Failure:
     type: str = "upstream_error"
     param: str | None = None
     retry_after_s: float | None = None
-    started: bool = False
     may_pass: bool = True
 
 
@@ -238,9 +237,9 @@ def attempts(
     """Yields the deployment to try next and the seconds to wait before; is sent its failure.
 
     Ends when nothing is left to try: at most three attempts, the third at a
-    provider that has not failed where there is one, one retry of a deployment, none once
-    content has started or when the fault is the client's, and none with a credential that a
-    provider refused. ``jitter`` is chance in [0, 1).
+    provider that has not failed where there is one, one retry of a deployment, none
+    when the fault is the client's, and none with a credential that a provider refused. A failure
+    after the first content never comes here. ``jitter`` is chance in [0, 1).
     """
     made = 0
     failed: list[tuple[Candidate, Failure]] = []
@@ -253,7 +252,7 @@ def attempts(
             continue
         failure = yield candidate, 0.0
         made += 1
-        if failure.started or failure.scope == "call":
+        if failure.scope == "call":
             return
         if failure.scope == "credential":
             refused.add(candidate.deployment.provider)
@@ -270,7 +269,7 @@ def attempts(
         low, high = BACKOFF_S
         failure = yield candidate, (low + (high - low) * jitter if wait is None else wait)
         made += 1
-        if failure.started or failure.scope == "call" or made == ATTEMPTS_MAX:
+        if failure.scope == "call" or made == ATTEMPTS_MAX:
             return
         if failure.scope == "credential":
             refused.add(candidate.deployment.provider)

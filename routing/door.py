@@ -48,7 +48,7 @@ class Door:
             self.check_head(headers)
             self.check_size(len(body))
         except RouterError as refused:
-            return error_reply(refused)
+            return self._gateway.turned_away(Incoming(headers, b"", client), refused)
         return await self._gateway.call(Incoming(headers, body, client), operation)
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -16,6 +16,12 @@ EMPTY_STREAM = UpstreamFailure(
     type="upstream_error",
     message="The provider's stream ended before any content.",
 )
+NO_CONTENT = UpstreamFailure(
+    status=504,
+    code="upstream_timeout",
+    type="upstream_error",
+    message="The provider kept its stream open and sent no content.",
+)
 NO_STREAM = UpstreamFailure(
     status=502,
     code="upstream_protocol",

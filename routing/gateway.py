@@ -114,9 +114,10 @@ class Gateway:
         except RouterError as refused:
             self._write_down(record, began_ns, status=refused.status, error_code=refused.code)
             return error_reply(refused, self._told(record, began_ns))
-        except asyncio.CancelledError:
+        except asyncio.CancelledError as why:
             self._settle_cancelled(record)
-            self._write_down(record, began_ns, status=CLIENT_LEFT, error_code="client_left")
+            status, code = _ended_by(why)
+            self._write_down(record, began_ns, status=status, error_code=code)
             raise
         except Exception:
             # The one handler of bugs: the call is written down, its caller told, the trace kept.
@@ -374,6 +375,9 @@ class Gateway:
                 yield piece
             failure = streaming.failure
             status, code = (200, "") if failure is None else (failure.status, failure.code)
+        except asyncio.CancelledError as why:
+            status, code = _ended_by(why)
+            raise
         finally:
             # Also when the client left or the task was cancelled: nothing here waits. Who leaves
             # on [DONE] has the whole answer.
@@ -383,3 +387,8 @@ class Gateway:
             self._write_down(record, began_ns, status=status, error_code=code)
             if tape is not None:
                 self._keeper.keep(record, tape)
+
+
+def _ended_by(why: asyncio.CancelledError) -> tuple[int, str]:
+    """Who ended a call: its client, or a process that stops, whose server says so."""
+    return (503, "router_stopped") if why.args else (CLIENT_LEFT, "client_left")

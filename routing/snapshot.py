@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -70,6 +71,7 @@ NOBODY = Candidates((), ())
 class Snapshot:
     """Everything that a call of this organization needs to know, as of ``epoch``.
 
+    ``prices_end_s`` is when a listed price changes next, by the clock of ``loaded_at_s``.
     ``wanted`` is what holds for members without preferences of their own, who are in ``members``.
     """
 
@@ -84,6 +86,7 @@ class Snapshot:
     wanted: Preferences = DEFAULT
     members: Mapping[str, Preferences] = field(default_factory=dict)
     stores_bodies: bool = False
+    prices_end_s: float = math.inf
 
     def candidates(self, model: str, operation: str) -> Candidates:
         """Who serves ``model``: a model's name, ``provider/model``, or ``auto``."""
@@ -222,11 +225,12 @@ class SnapshotStore:
         """Reloads what changed, and what is old enough for its prices to have changed."""
         changed = await self._run(self._loader.changed)
         assert isinstance(changed, Mapping)
-        oldest = self._clock() - AGE_MAX_S
+        now = self._clock()
         known = self._by_organization.values()
         stale = [s for s in known if changed.get(s.organization_id, 0) > s.epoch]
+        stale += [s for s in known if s.prices_end_s <= now]
         # Few at a time, so that news never waits for long behind them.
-        stale += [s for s in known if s.loaded_at_s < oldest][:AGED_PER_LOOK_MAX]
+        stale += [s for s in known if s.loaded_at_s < now - AGE_MAX_S][:AGED_PER_LOOK_MAX]
         for organization_id in {s.organization_id: None for s in stale}:
             try:
                 await self.reload(organization_id)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from routing.wire.anthropic_answer import decode_answer
-from routing.wire.anthropic_request import encode, ignored, unsupported
+from routing.wire.anthropic_request import encode, unsupported
 from routing.wire.anthropic_stream import AnthropicStream
 from routing.wire.base import Wire
 from routing.wire.failure import decode_error
@@ -19,6 +19,5 @@ WIRE = Wire(
     new_stream=AnthropicStream,
     decode_error=decode_error,
     unsupported=unsupported,
-    ignored=ignored,
     extra_headers=((b"anthropic-version", VERSION),),
 )

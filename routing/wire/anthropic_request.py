@@ -163,16 +163,6 @@ def unsupported(request: Request) -> tuple[str, ...]:
     return tuple(found)
 
 
-def ignored(request: Request) -> tuple[str, ...]:
-    """Fields that are left out on the way to Anthropic without changing what is asked for."""
-    refused = unsupported(request)
-    return tuple(
-        name
-        for name, value in request.fields().items()
-        if name not in _SAID and name not in refused and _given(value)
-    )
-
-
 def _given(value: msgspec.Raw | None) -> bool:
     return value is not None and bytes(value) not in (b"null", b"[]", b"false")
 

@@ -108,7 +108,6 @@ class Wire:
     new_stream: NewStream
     decode_error: DecodeError
     unsupported: Callable[[Request], tuple[str, ...]]
-    ignored: Callable[[Request], tuple[str, ...]]
     extra_headers: Headers = ()
 
     def path(self, operation: str) -> str | None:

@@ -328,5 +328,4 @@ WIRE = Wire(
     new_stream=new_stream,
     decode_error=decode_error,
     unsupported=_nothing,
-    ignored=_nothing,
 )

@@ -221,6 +221,10 @@ def test_a_record_that_the_ledger_refuses_is_set_aside_and_the_others_written(
     assert calls.rows() == [(32, 32 * COST)]
     assert calls.rollups() == (32, 32 * COST, 320)
     assert sorted(calls.quarantined(journal.directory.name)) == sorted(poison)
+    stop(drainer)
+    drain(start())
+    assert sorted(calls.quarantined(journal.directory.name)) == sorted(poison)
+    assert calls.rows() == [(32, 32 * COST)]
 
 
 def _changed(calls: Calls, **fields: Any) -> bytes:

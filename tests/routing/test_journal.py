@@ -94,7 +94,7 @@ class Collector:
     def __init__(self) -> None:
         self.rows: list[str] = []
 
-    def write(self, rows: list[dict[str, Any]]) -> int:
+    def write(self, rows: list[dict[str, Any]], bodies: list[dict[str, Any]]) -> int:
         self.rows += [row["id"] for row in rows]
         return len(rows)
 

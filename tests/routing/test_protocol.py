@@ -33,6 +33,7 @@ class Served:
         self.by_asgi = 0
         self.port = 0
         self.connections: set[Any] = set()
+        self.tasks: set[asyncio.Task[None]] = set()
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         self.by_asgi += 1
@@ -47,7 +48,7 @@ async def serve(runtime: Any, keep_alive_s: float = 60) -> AsyncIterator[Served]
     )
     config.timeout_keep_alive = keep_alive_s  # type: ignore[assignment]
     state = ServerState()
-    app.connections = state.connections
+    app.connections, app.tasks = state.connections, state.tasks
     loop = asyncio.get_running_loop()
     server = await loop.create_server(lambda: GatewayProtocol(config, state, {}), "127.0.0.1", 0)
     app.port = server.sockets[0].getsockname()[1]

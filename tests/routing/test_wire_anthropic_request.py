@@ -349,11 +349,6 @@ def test_unsupported_names_what_changes_the_answer(fields, names):
     assert WIRES["openai"].unsupported(request_of(**fields)) == ()
 
 
-def test_ignored_names_what_is_left_out():
-    request = request_of(seed=1, store=True, logit_bias={}, metadata={"a": "b"}, verbosity=None)
-    assert set(WIRE.ignored(request)) == {"seed", "store", "logit_bias", "metadata"}
-
-
 def attempt(fields):
     request = request_of(**fields)
     WIRE.unsupported(request)
