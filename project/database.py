@@ -75,6 +75,35 @@ def bootstrap(admin_dsn: str, *, database: str, passwords: Mapping[str, str]) ->
     return urls(admin_dsn, database=database, passwords=passwords)
 
 
+def refuse_others_roles(admin_dsn: str, *, passwords: Mapping[str, str]) -> None:
+    """Raises StartRefused where the server's roles are those of another installation.
+
+    Roles belong to the whole server: setting their passwords would lock the other one out.
+    """
+    try:
+        with psycopg.connect(admin_dsn, autocommit=True, connect_timeout=10) as admin:
+            there = admin.execute(
+                "SELECT 1 FROM pg_roles me, pg_roles web WHERE me.rolname = current_user"
+                " AND (me.rolsuper OR me.rolcreaterole) AND web.rolname = 'er_web'"
+            ).fetchone()
+            name = admin.info.dbname
+    except psycopg.OperationalError:
+        return  # bootstrap says what is wrong with it
+    if not there:
+        return
+    try:
+        own = _address(admin_dsn, name, role="er_web", password=passwords["er_web"])
+        psycopg.connect(own, connect_timeout=10).close()
+    except psycopg.OperationalError as why:
+        if "password" not in str(why):
+            return
+        raise StartRefused(
+            "This Postgres server already has the roles of another installation (er_web, …), and "
+            "roles belong to the whole server. Give this one a server of its own, or start it on "
+            "the other's --data folder; roles that nothing uses any more can be dropped."
+        ) from None
+
+
 def _make_roles(admin: Connection, passwords: Mapping[str, str]) -> None:
     with admin.transaction():
         # Two installations on one server would otherwise race for the same catalog rows.

@@ -138,6 +138,8 @@ def _release(
     state = release.State()
     if recall(folder, "roles_made_in") == name:  # else nobody can sign in yet
         state = release.read_state(house.databases.migrate)
+    elif house.given.get("DATABASE_URL"):
+        database.refuse_others_roles(admin_url, passwords=house.secrets)
     if state.release != wanted:
         supervisor.say("setting up the database")
         database.bootstrap(admin_url, database=name, passwords=house.secrets)

@@ -152,6 +152,16 @@ def test_a_server_that_does_not_answer_is_told(passwords: dict[str, str]) -> Non
         )
 
 
+def test_roles_of_another_installation_are_left_alone(
+    urls: database.Urls, admin_url: str, passwords: dict[str, str]
+) -> None:
+    database.refuse_others_roles(admin_url, passwords=passwords)
+    others = passwords | {"er_web": "another-installations"}
+    with pytest.raises(StartRefused, match="roles of another installation"):
+        database.refuse_others_roles(admin_url, passwords=others)
+    assert rows(urls.web, "SELECT current_user") == [("er_web",)]
+
+
 def test_an_administrator_without_superuser_is_enough(
     urls: database.Urls, admin_url: str, passwords: dict[str, str]
 ) -> None:
