@@ -25,6 +25,7 @@ from django.contrib.auth.decorators import login_required
 from django.core.exceptions import PermissionDenied
 from django.db import connection
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http.response import HttpResponseBase
 from django.template.loader import render_to_string
 from django.utils import timezone
 from django.utils.cache import patch_vary_headers
@@ -108,8 +109,8 @@ class MemberRequest(HttpRequest):
 
 
 def member_page(
-    view: Callable[Concatenate[MemberRequest, P], HttpResponse],
-) -> Callable[Concatenate[HttpRequest, P], HttpResponse]:
+    view: Callable[Concatenate[MemberRequest, P], HttpResponseBase],
+) -> Callable[Concatenate[HttpRequest, P], HttpResponseBase]:
     """Lets only members in; runs the view in their organization's scope and time zone.
 
     Nobody signed in: to the sign-in page. A member of none: to making one. A member of several
@@ -117,7 +118,7 @@ def member_page(
     has none sets one up first.
     """
 
-    def gated(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
+    def gated(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
         user = cast(User, request.user)
         memberships = memberships_of(user)
         chosen = request.session.get(ORGANIZATION_IN_SESSION)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from tenancy import views_invitations, views_members
+from tenancy import views_audit, views_invitations, views_members
 
 urlpatterns = [
     path("members", views_members.members),
@@ -15,5 +15,7 @@ urlpatterns = [
     path("members/<uuid:member_id>/transfer", views_members.transfer),
     path("members/invitations/<uuid:invitation_id>/resend", views_members.resend),
     path("members/invitations/<uuid:invitation_id>/withdraw", views_members.withdraw),
+    path("audit-log", views_audit.audit_log),
+    path("audit-log/export", views_audit.export),
     path("invitations/<slug:token>", views_invitations.invitation),
 ]

@@ -16,6 +16,7 @@ from tests.e2e.test_browser_looks import AXE, run_axe
 pytestmark = [pytest.mark.e2e, pytest.mark.browser]
 
 MEMBERS = "/members"
+AUDIT = "/audit-log"
 
 
 def link_of(page: Page, email: str, role: str = "member") -> str:
@@ -116,6 +117,37 @@ def test_removing_works_without_javascript(open_page: Open, house: House) -> Non
     expect(page.get_by_text("is no member any more")).to_be_visible()
 
 
+def test_the_audit_log_keeps_its_filters_after_back_and_reload(
+    open_page: Open, house: House
+) -> None:
+    page = open_page(AUDIT)
+    rows = page.locator("#entries tbody tr")
+    everything = rows.count()
+    page.locator("#filter-kind").select_option("member")
+    expect(page).to_have_url(re.compile(r"/audit-log\?kind=member$"))
+    expect(rows).to_have_count(1)
+    page.locator("#filter-action").select_option("member.set_role")
+    expect(page).to_have_url(re.compile(r"kind=member&action=member.set_role$"))
+    page.reload()
+    expect(page.locator("#filter-action")).to_have_value("member.set_role")
+    expect(rows).to_have_count(1)
+    page.go_back()
+    expect(page.locator("#filter-action")).to_have_value("")
+    expect(page.locator("#filter-kind")).to_have_value("member")
+    page.go_back()
+    expect(page.locator("#filter-kind")).to_have_value("")
+    expect(rows).to_have_count(everything)
+    page.get_by_role("link", name="Check the chain").click()
+    expect(page.locator("#chain")).to_contain_text("The chain is intact.")
+    page.locator("#filter-kind").select_option("member")
+    expect(rows).to_have_count(1)
+    with page.expect_download() as found:
+        page.get_by_role("link", name="Export CSV").click()
+    lines = found.value.path().read_text().splitlines()
+    assert len(lines) == 2
+    assert "member.set_role" in lines[1]
+
+
 def fill(house: House, page: Page) -> str:
     """Members and invitations of every kind, some with strange names; an open link."""
     tag = house.organization.id.hex[-8:]
@@ -139,7 +171,17 @@ def test_axe_finds_nothing_and_nothing_is_too_wide(
     link = fill(house, page)
     found, wide = {}, {}
     member = page.get_by_role("link", name="Remove").first.get_attribute("href") or ""
-    for path in ("", MEMBERS, "/members?q=none", "/members/leave", member, link, "/invitations/x"):
+    for path in (
+        "",
+        MEMBERS,
+        "/members?q=none",
+        AUDIT,
+        f"{AUDIT}?check=1&actor=x",
+        "/members/leave",
+        member,
+        link,
+        "/invitations/x",
+    ):
         if path:
             page.goto(path)
         if violations := run_axe(page):

@@ -94,4 +94,7 @@ ROWS = [
         "/invitations/never-was",
         "404 404 404 404 404 404 404 404 404 404",
     ),
+    Row("audit-log", "GET", "/audit-log", "in 200 403 403 200 200 in in in in"),
+    Row("audit-log", "GET", "/audit-log?check=1", "in 200 403 403 200 200 in in in in"),
+    Row("audit-log/export", "GET", "/audit-log/export", "in 200 403 403 200 200 in in in in"),
 ]

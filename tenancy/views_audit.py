@@ -1,0 +1,184 @@
+"""The audit log: who changed what, from what to what; filters and place are in the address."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
+from urllib.parse import urlencode
+from uuid import UUID
+
+from django.http import HttpResponse
+from django.http.response import HttpResponseBase
+from django.template.loader import render_to_string
+from django.utils import timezone
+from django.views.decorators.http import require_safe
+
+from tenancy import audit, trail
+from tenancy.core import Role
+from tenancy.download import csv_lines, download, json_array
+from tenancy.models import AuditEntry
+from tenancy.pages import (
+    MemberRequest,
+    keep_fragments_apart,
+    member_page,
+    render_page,
+    wants_fragment,
+)
+from tenancy.selectors import PAGE_ROWS
+from tenancy.trail import TrailFilters
+
+AUDIT_LOG = "/audit-log"
+TEMPLATE = "members/audit.html"
+# How an address says since when, and how many days before today that begins.
+RANGES = {"today": ("Today", 0), "7d": ("Last 7 days", 6), "30d": ("Last 30 days", 29)}
+_NAMES = ("actor", "kind", "action", "object", "range", "from", "to")
+_TEXT_CHARS_MAX = 254
+
+
+@require_safe
+@member_page
+def audit_log(request: MemberRequest) -> HttpResponse:
+    """Fifty entries, the newest first; ``?check=1`` walks the chain of all of them."""
+    request.member.require(Role.ADMIN)
+    organization_id = request.member.organization_id
+    chain = audit.verify(organization_id) if request.GET.get("check") else None
+    if wants_fragment(request, "chain"):
+        html = render_to_string(f"{TEMPLATE}#chain", {"chain": chain}, request)
+        response = HttpResponse(html)
+        keep_fragments_apart(response)
+        return response
+    asked = _asked(request)
+    filters = _filters(request, asked)
+    shown, older, newer = _entries(request, filters)
+    context = {
+        "title": "Audit log",
+        "rows": [_told(entry, asked) for entry in shown],
+        "older": _address(asked, older=older) if older else "",
+        "newer": _address(asked, newer=newer) if newer else "",
+        "newest": _address(asked),
+        "is_first": not (request.GET.get("older") or newer),
+        "filters": filters,
+        "asked": asked,
+        "menus": _menus(organization_id, asked),
+        "chain": chain,
+        "check": _address(asked, check="1"),
+        "csv": f"{AUDIT_LOG}/export?{urlencode({**asked, 'format': 'csv'})}",
+        "json": f"{AUDIT_LOG}/export?{urlencode({**asked, 'format': 'json'})}",
+        "zone": request.member.time_zone,
+    }
+    return render_page(request, TEMPLATE, context, target="entries")
+
+
+@require_safe
+@member_page
+def export(request: MemberRequest) -> HttpResponseBase:
+    """Every entry that passes the filters, streamed as CSV or JSON."""
+    request.member.require(Role.ADMIN)
+    kind = request.GET.get("format", "csv")
+    if kind not in ("csv", "json"):
+        return HttpResponse("format is csv or json.", status=422, content_type="text/plain")
+    found = trail.rows(request.member.organization_id, _filters(request, _asked(request)))
+    name = f"audit-log-{timezone.localdate().isoformat()}.{kind}"
+    if kind == "json":
+        return download(request, json_array(found), filename=name, content_type="application/json")
+    table = ([_iso(row[column]) for column in trail.COLUMNS] for row in found)
+    return download(
+        request,
+        csv_lines(trail.COLUMNS, table),
+        filename=name,
+        content_type="text/csv; charset=utf-8",
+    )
+
+
+def _entries(request: MemberRequest, filters: TrailFilters) -> tuple[list[AuditEntry], str, str]:
+    """A page, and the ids from which the older and the newer page go on."""
+    found = trail.entries(request.member.organization_id, filters)
+    newer_than = _entry(request, request.GET.get("newer", ""))
+    if newer_than is not None:
+        page = list(trail.newer_than(found, newer_than)[: PAGE_ROWS + 1])
+        rows = page[:PAGE_ROWS][::-1]
+        more = len(page) > PAGE_ROWS
+        return rows, str(rows[-1].id) if rows else "", str(rows[0].id) if more else ""
+    older_than = _entry(request, request.GET.get("older", ""))
+    page = list((trail.older_than(found, older_than) if older_than else found)[: PAGE_ROWS + 1])
+    rows = page[:PAGE_ROWS]
+    older = str(rows[-1].id) if len(page) > PAGE_ROWS else ""
+    return rows, older, str(rows[0].id) if older_than and rows else ""
+
+
+def _entry(request: MemberRequest, text: str) -> AuditEntry | None:
+    try:
+        id_ = UUID(text)
+    except ValueError:
+        return None
+    return AuditEntry.objects.filter(organization_id=request.member.organization_id, id=id_).first()
+
+
+def _asked(request: MemberRequest) -> dict[str, str]:
+    """The filters of the address as they were typed, without the empty ones."""
+    found = {name: request.GET.get(name, "").replace("\x00", "").strip() for name in _NAMES}
+    return {name: value[:_TEXT_CHARS_MAX] for name, value in found.items() if value}
+
+
+def _filters(request: MemberRequest, asked: dict[str, str]) -> TrailFilters:
+    since = _midnight(request, asked.get("from", ""))
+    until = _midnight(request, asked.get("to", ""), days=1)
+    days = RANGES.get(asked.get("range", ""))
+    if days and since is None and until is None:
+        since = request.member.midnights(timezone.now(), days[1])[0]
+    return TrailFilters(
+        actor=asked.get("actor", ""),
+        kind=asked.get("kind", ""),
+        action=asked.get("action", ""),
+        object=asked.get("object", ""),
+        since=since,
+        until=until,
+    )
+
+
+def _midnight(request: MemberRequest, text: str, *, days: int = 0) -> datetime | None:
+    """When a day began for the organization, or ``days`` later, in UTC."""
+    try:
+        day = date.fromisoformat(text) + timedelta(days=days)
+        return datetime.combine(day, time.min, request.member.zone()).astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+
+
+def _menus(organization_id: UUID, asked: dict[str, str]) -> list[dict[str, Any]]:
+    found = trail.choices(organization_id)
+    kinds = [(kind, trail.thing_in_words(kind)) for kind in found.kinds]
+    actions = [(action, trail.sentence(action)) for action in found.actions]
+    ranges = [(value, label) for value, (label, _) in RANGES.items()]
+    return [
+        _menu("range", "Time", "Any time", ranges, asked),
+        _menu("actor", "Who", "Everybody", [(actor, actor) for actor in found.actors], asked),
+        _menu("kind", "Kind", "Everything", kinds, asked),
+        _menu("action", "Change", "All changes", actions, asked),
+    ]
+
+
+def _menu(
+    name: str, label: str, every: str, options: list[tuple[str, str]], asked: dict[str, str]
+) -> dict[str, Any]:
+    held = asked.get(name, "")
+    more = [(held, held)] if held and held not in dict(options) else []
+    return {"name": name, "label": label, "options": [("", every), *options, *more], "chosen": held}
+
+
+def _told(entry: AuditEntry, asked: dict[str, str]) -> dict[str, Any]:
+    return {
+        "entry": entry,
+        "sentence": trail.sentence(entry.action),
+        "changes": trail.field_changes(entry),
+        "only": _address(asked, object=str(entry.object_id)) if entry.object_id else "",
+    }
+
+
+def _address(asked: dict[str, str], **more: str) -> str:
+    query = urlencode({**asked, **more})
+    return f"{AUDIT_LOG}?{query}" if query else AUDIT_LOG
+
+
+def _iso(value: object) -> object:
+    return value.isoformat() if isinstance(value, datetime) else value
