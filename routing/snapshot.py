@@ -27,8 +27,9 @@ SNAPSHOTS_MAX = 20_000
 UNKNOWN_TTL_S = 5.0
 UNKNOWN_MAX = 10_000
 WATCH_EVERY_S = 0.5
-AGE_MAX_S = 300.0
-AGED_PER_LOOK_MAX = 20
+# Against news that got lost for good, such as rows changed by hand; a load costs about 10 ms.
+AGE_MAX_S = 6 * 3600.0
+AGED_PER_LOOK_MAX = 1
 LOADS_MAX = 64
 
 
@@ -222,12 +223,13 @@ class SnapshotStore:
                 log.exception("what changed cannot be read")
 
     async def catch_up(self) -> None:
-        """Reloads what changed, and what is old enough for its prices to have changed."""
+        """Reloads what changed, what has another price from now on, and what is old."""
         changed = await self._run(self._loader.changed)
         assert isinstance(changed, Mapping)
         now = self._clock()
         known = self._by_organization.values()
-        stale = [s for s in known if changed.get(s.organization_id, 0) > s.epoch]
+        there = ((self._by_organization.get(id_), epoch) for id_, epoch in changed.items())
+        stale = [s for s, epoch in there if s is not None and epoch > s.epoch]
         stale += [s for s in known if s.prices_end_s <= now]
         # Few at a time, so that news never waits for long behind them.
         stale += [s for s in known if s.loaded_at_s < now - AGE_MAX_S][:AGED_PER_LOOK_MAX]
