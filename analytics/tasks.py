@@ -7,6 +7,8 @@ from django.conf import settings
 from django.utils import timezone
 
 from analytics.bodies import expire_bodies as expire
+from analytics.erasure import erase_deleted as erase
+from analytics.erasure import expire_calls as expire_ledger
 from analytics.services import keep_partitions as keep
 
 
@@ -20,3 +22,15 @@ def keep_partitions() -> None:
 def expire_bodies() -> None:
     """Deletes stored prompts and answers past their organization's days."""
     expire(timezone.now())
+
+
+@shared_task(name="analytics.tasks.expire_calls")  # type: ignore[untyped-decorator]
+def expire_calls() -> None:
+    """Deletes calls that are older than their organization keeps them."""
+    expire_ledger(timezone.now())
+
+
+@shared_task(name="analytics.tasks.erase_deleted")  # type: ignore[untyped-decorator]
+def erase_deleted() -> None:
+    """Takes what is left of deleted organizations out of the ledger."""
+    erase(timezone.now())

@@ -1,16 +1,16 @@
-"""Addresses under /requests and of the Analytics tab."""
+"""Addresses under /requests."""
 
 from __future__ import annotations
 
 from django.urls import path
 
-from analytics import dashboard, views
+from analytics import views, views_organization
 
 urlpatterns = [
-    path("enterprise-router/analytics", dashboard.page),
-    path("enterprise-router/analytics/export", dashboard.export_calls),
-    path("enterprise-router/analytics/fig/<slug:name>.json", dashboard.figure),
     path("requests", views.requests),
     path("requests/newer", views.newer),
     path("requests/<uuid:call_id>", views.request_detail),
+    path("organization", views_organization.organization),
+    path("organization/export", views_organization.organization_export),
+    path("organization/delete", views_organization.organization_delete),
 ]

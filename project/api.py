@@ -11,6 +11,7 @@ from preferences.keys.api import router as keys
 from project.rest import RestAPI, broken, problem
 from routing.api import router as gateway
 from tenancy.api_auth import AdminKey
+from tenancy.sso.api import security, sso
 
 api = RestAPI(
     title="Enterprise Router",
@@ -25,6 +26,8 @@ api = RestAPI(
 api.add_router("/calls", calls)
 api.add_router("/keys", keys)
 api.add_router("/preferences", preferences)
+api.add_router("/organization/security", security)
+api.add_router("/organization/sso", sso)
 
 v1 = NinjaAPI(
     title="Enterprise Router gateway",

@@ -9,6 +9,7 @@ from project.api import api, v1
 from project.api_docs import api_docs
 from project.palette import palette
 from project.rest import unknown_address
+from tenancy.sso.start import start
 
 
 def home(request: HttpRequest) -> HttpResponseRedirect:
@@ -23,14 +24,15 @@ def api_home(request: HttpRequest) -> HttpResponseRedirect:
 
 urlpatterns = [
     path("", home),
+    path("accounts/sso/", start, name="sso_start"),
     path("accounts/", include("allauth.urls")),
+    path("organization/", include("tenancy.sso.urls")),
     path("enterprise-router/", include("preferences.urls")),
     path("", include("tenancy.urls")),
     path("", include("analytics.urls")),
     path("", include("routing.urls")),
     path("palette", palette),
     path("", include("preferences.keys.urls")),
-    path("", include("routing.providers.urls")),
     path("api/docs", api_docs),
     path("api/", api_home),
     path("api/", api.urls),

@@ -1,18 +1,36 @@
-"""How allauth signs people in here: its mail in our layout, and its secrets sealed."""
+"""How allauth signs people in here.
+
+1. ``pre_login``: who must use their organization's single sign-on is led there.
+2. ``post_login``: who came from there becomes a member, and a browser that was not used before is
+   told of by mail.
+"""
 
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import Any, ClassVar, cast
+from urllib.parse import urlencode
+from uuid import UUID
 
 from allauth.account.adapter import DefaultAccountAdapter
+from allauth.core.internal.httpkit import HTTP_USER_AGENT_MAX_LENGTH
 from allauth.mfa.adapter import DefaultMFAAdapter
+from allauth.mfa.models import Authenticator
+from allauth.usersessions.models import UserSession
 from django.conf import settings
+from django.contrib import messages
 from django.core.mail import EmailMessage
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 
 from lib.secretbox import NONCE_BYTES, open_, seal
+from tenancy.core import Role
 from tenancy.mail import make_mail
+from tenancy.models import User
+from tenancy.pages import ORGANIZATION_IN_SESSION, memberships_of
+from tenancy.sso.membership import join_by_sso
+from tenancy.sso.selectors import find_connection, route_of
 
+START = "/accounts/sso/"
 _TOTP_AAD = "mfa_authenticator|data"
 _KEY_ID = 1
 
@@ -30,13 +48,74 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
         """allauth's message in our layout."""
         return make_mail(template_prefix, email, context)
 
+    def pre_login(
+        self, request: HttpRequest, user: User, *, signal_kwargs: Any, **more: Any
+    ) -> HttpResponse | None:
+        """Where signing in goes on instead; None where it may go on here."""
+        if stopped := super().pre_login(request, user, signal_kwargs=signal_kwargs, **more):
+            return cast(HttpResponse, stopped)
+        route = route_of(user.email)
+        if route is None or not route.required or _came_from(signal_kwargs) == route.connection_id:
+            return None
+        # An owner may get in should the provider fail.
+        owned = (m.organization_id for m in memberships_of(user) if m.role is Role.OWNER)
+        if route.organization_id in owned:
+            return None
+        messages.info(request, "Your organization signs in with single sign-on.")
+        onward = more.get("redirect_url")
+        query = {"email": user.email} | ({"next": onward} if onward else {})
+        return HttpResponseRedirect(f"{START}?{urlencode(query)}")
+
+    def post_login(
+        self, request: HttpRequest, user: User, *, signal_kwargs: Any, **more: Any
+    ) -> HttpResponse:
+        """The first page, after what signing in leads to."""
+        connection_id = _came_from(signal_kwargs)
+        if connection_id and (connection := find_connection(str(connection_id))):
+            join_by_sso(connection, user, source=self.get_client_ip(request))
+            request.session[ORGANIZATION_IN_SESSION] = str(connection.organization_id)
+        if _is_new_browser(request, user):
+            self.send_notification_mail("account/email/new_sign_in", user)
+        response = super().post_login(request, user, signal_kwargs=signal_kwargs, **more)
+        return cast(HttpResponse, response)
+
+
+def _came_from(signal_kwargs: Any) -> UUID | None:
+    """The connection that vouched for somebody who is signing in."""
+    sociallogin = (signal_kwargs or {}).get("sociallogin")
+    try:
+        return UUID(sociallogin.account.provider) if sociallogin else None
+    except ValueError:
+        return None
+
+
+def _is_new_browser(request: HttpRequest, user: User) -> bool:
+    """Whether the user was seen before, but never with this browser."""
+    seen = UserSession.objects.filter(user_id=user.pk)
+    agent = request.headers.get("User-Agent", "")[:HTTP_USER_AGENT_MAX_LENGTH]
+    return seen.exists() and not seen.filter(user_agent=agent).exists()
+
 
 class MfaAdapter(DefaultMFAAdapter):  # type: ignore[misc]
     """Second factors: their secrets are sealed, and what is required cannot be put away."""
 
+    error_messages: ClassVar = DefaultMFAAdapter.error_messages | {
+        "cannot_delete_authenticator": "Your organization requires a second factor. Add another "
+        "one first."
+    }
+
     def get_totp_issuer(self) -> str:
         """What authenticator apps show beside the address."""
         return "Enterprise Router"
+
+    def can_delete_authenticator(self, authenticator: Authenticator) -> bool:
+        """Not the last one that counts, while an organization of the user requires one."""
+        user = authenticator.user
+        counting = (Authenticator.Type.TOTP, Authenticator.Type.WEBAUTHN)
+        others = Authenticator.objects.filter(user=user, type__in=counting)
+        if others.exclude(pk=authenticator.pk).exists():
+            return True
+        return not any(member.requires_mfa for member in memberships_of(user))
 
     def encrypt(self, text: str) -> str:
         """The secret, sealed; a copy of the database alone makes no codes."""

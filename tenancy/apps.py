@@ -10,3 +10,9 @@ class TenancyConfig(AppConfig):
 
     name = "tenancy"
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        """Listens for memberships that end."""
+        from tenancy.sso import membership
+
+        membership.connect()

@@ -21,6 +21,7 @@ from tenancy.core import RAISE_EPOCH, live_key
 log = logging.getLogger(__name__)
 
 ANNOUNCE_TIMEOUT_S = 0.5
+FORGOTTEN_S = 86_400
 
 
 def announce(organization_id: UUID) -> int:
@@ -46,6 +47,23 @@ def publish(organization_id: UUID, epoch: int) -> None:
         _redis().eval(RAISE_EPOCH, 1, live_key(organization_id.hex), epoch)
     except redis.RedisError as why:
         log.warning("Redis did not take epoch %d: %s. Processes see it within 1 s.", epoch, why)
+
+
+def forget(organization_id: UUID, epoch: int) -> None:
+    """Takes a deleted organization's live numbers out of Redis.
+
+    The epoch alone stays for a day, so that a process which still knows its keys looks again.
+    """
+    live = live_key(organization_id.hex)
+    try:
+        client = _redis()
+        keys = list(client.scan_iter(match=f"{live.rpartition(':')[0]}:*", count=1000))
+        if keys:
+            client.unlink(*keys)
+        client.hset(live, "e", str(epoch))
+        client.expire(live, FORGOTTEN_S)
+    except redis.RedisError as why:
+        log.warning("Redis did not forget organization %s: %s", organization_id, why)
 
 
 @cache

@@ -44,7 +44,7 @@ class OperatorCommand(BaseCommand):
     def handle(self, **options: Any) -> None:
         """Does the verb; an expected failure is one sentence about the option, and exit 1."""
         try:
-            getattr(self, f"do_{options['verb']}")(options)
+            getattr(self, f"do_{options['verb'].replace('-', '_')}")(options)
         except RouterError as why:
             raise CommandError(f"{self._option(why.param)}: {why.message}") from None
 

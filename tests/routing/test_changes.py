@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
+from analytics.ending import end_organization
 from catalog.models import Deployment
 from lib.hashing import make_api_key
 from preferences.services import save_key_preferences, save_preferences
@@ -69,6 +70,22 @@ async def test_a_revoked_key_ends_at_once_on_both_processes(house: House, second
     answers = await asyncio.gather(chat(house, key), chat(second, key))
     assert [(a.status, a.code) for a in answers] == [(401, "key_revoked")] * 2
     assert len(await house.upstream_calls()) == 2
+
+
+async def test_keys_of_a_deleted_organization_end_at_once_with_and_without_redis(
+    sandbox: Server, house: House, second: House, cut_off: House
+) -> None:
+    own = await in_database(make_firm, sandbox)
+    for one in (house, second, cut_off):
+        assert (await chat(one, own.key)).status == 200
+    name = own.organization.name
+    await in_database(end_organization, own.organization.id, typed_name=name, actor=SYSTEM)
+    answers = [await chat(one, own.key) for one in (house, second)]
+    assert [(a.status, a.code) for a in answers] == [(401, "invalid_api_key")] * 2
+    give_up = time.monotonic() + 5 * CHANGE_WITHOUT_REDIS_S
+    while (await chat(cut_off, own.key)).status != 401:
+        assert time.monotonic() < give_up
+        await asyncio.sleep(0.1)
 
 
 async def test_a_deleted_key_ends_at_once_on_both_processes(house: House, second: House) -> None:

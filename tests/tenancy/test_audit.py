@@ -19,12 +19,12 @@ from django.db import ProgrammingError, connection, transaction
 from django.utils import timezone
 
 import analytics.services
-import catalog.editing
 import catalog.services
 import preferences.services
 import tenancy.invitations
 import tenancy.key_services
 import tenancy.members
+import tenancy.organization
 import tenancy.services
 from catalog.presets import ModelPreset
 from tenancy import changes
@@ -39,8 +39,8 @@ SERVICES = (
     tenancy.key_services,
     tenancy.invitations,
     tenancy.members,
+    tenancy.organization,
     catalog.services,
-    catalog.editing,
     preferences.services,
     analytics.services,
 )
@@ -54,6 +54,7 @@ OTHERS = {
     "create_user": "a person belongs to no organization yet",
     "checked_networks": "reads",
     "offer_of": "reads",
+    "delete_organization": "takes its trail with it; the operator's log tells",
     "member_user": "reads",
     "open_secret": "reads",
     "origin_of": "reads",
@@ -110,10 +111,6 @@ def connected(cast: Cast) -> Any:
     )
 
 
-def deployed(cast: Cast, **more: Any) -> Any:
-    return catalog.services.add_deployment(connected(cast), MODEL, actor=ACTOR, **more)
-
-
 CHANGES = {
     "create_organization": Change(
         lambda cast: tenancy.services.create_organization(
@@ -134,6 +131,16 @@ CHANGES = {
         "bob-test@example.com",
         {"role": "viewer"},
         {"role": "admin"},
+    ),
+    "change_organization": Change(
+        lambda cast: tenancy.organization.change_organization(
+            cast.acme.id, {"retention_days": 90}, actor=ACTOR
+        ),
+        "organization.update",
+        "organization",
+        "Acme test",
+        {"retention_days": None},
+        {"retention_days": 90},
     ),
     "invite": Change(
         invited,
@@ -281,52 +288,6 @@ CHANGES = {
         "OpenAI",
         None,
         {"model": "tiny", "input_nano_per_mtok": 5},
-    ),
-    "edit_provider": Change(
-        lambda cast: catalog.editing.edit_provider(
-            connected(cast), {"name": "Ours", "active": False}, actor=ACTOR
-        ),
-        "provider.update",
-        "provider",
-        "Ours",
-        {"active": True, "name": "OpenAI"},
-        {"active": False, "name": "Ours"},
-    ),
-    "remove_provider": Change(
-        lambda cast: catalog.editing.remove_provider(connected(cast), actor=ACTOR),
-        "provider.remove",
-        "provider",
-        "OpenAI",
-        {"base_url": "https://api.openai.com/v1", "models": []},
-        {"base_url": None, "models": None},
-    ),
-    "edit_deployment": Change(
-        lambda cast: catalog.editing.edit_deployment(
-            deployed(cast), {"upstream_model": "ours", "quality": 41}, actor=ACTOR
-        ),
-        "deployment.update",
-        "deployment",
-        "tiny",
-        {"quality": 40, "upstream_model": "tiny"},
-        {"quality": 41, "upstream_model": "ours"},
-    ),
-    "clear_price": Change(
-        lambda cast: catalog.editing.clear_price(
-            deployed(cast, prices={"input_nano_per_mtok": 5}), actor=ACTOR
-        ),
-        "deployment.clear_price",
-        "deployment",
-        "tiny",
-        {"input_nano_per_mtok": 5},
-        {"input_nano_per_mtok": None},
-    ),
-    "remove_deployment": Change(
-        lambda cast: catalog.editing.remove_deployment(deployed(cast), actor=ACTOR),
-        "deployment.remove",
-        "deployment",
-        "tiny",
-        {"model": "tiny", "upstream_model": "tiny"},
-        {"model": None, "upstream_model": None},
     ),
     "set_credential": Change(
         lambda cast: catalog.services.set_credential(connected(cast), SECRET + "x", actor=ACTOR),

@@ -4,6 +4,14 @@ from __future__ import annotations
 
 from tests.project.url_row import Row
 
+ID = "01990000-0000-7000-8000-000000000000"
+EVERYBODY = "200 200 200 200 200 200 200 200 200 200"
+UNKNOWN = "in 404 403 403 404 404 in in in in"
+READ = "401 401 401 401 401 401 200 200 401 403"
+API_UNKNOWN = "401 401 401 401 401 401 404 404 401 403"
+ONE = "organization/security/sso/<uuid:connection_id>"
+API_ONE = "api/organization/sso/<uuidstr:connection_id>"
+
 ROWS = [
     Row("accounts/2fa/", "GET", "/accounts/2fa/", "in 200 200 200 200 200 in in in in"),
     Row(
@@ -282,5 +290,95 @@ ROWS = [
         "GET",
         "/accounts/saml/nothing/metadata/",
         "404 404 404 404 404 404 404 404 404 404",
+    ),
+    Row("accounts/sso/", "GET", "/accounts/sso/", EVERYBODY),
+    Row(
+        "accounts/sso/",
+        "POST",
+        "/accounts/sso/",
+        "422 422 422 422 422 422 422 422 422 422",
+        {"email": "nobody@nowhere.example"},
+    ),
+    Row(
+        "organization/security",
+        "GET",
+        "/organization/security",
+        "in 200 200 200 200 200 in in in in",
+    ),
+    Row(
+        "organization/security",
+        "POST",
+        "/organization/security",
+        "in 302 403 403 302 302 in in in in",
+    ),
+    Row(
+        "organization/security/sso",
+        "GET",
+        "/organization/security/sso",
+        "in 200 403 403 200 200 in in in in",
+    ),
+    Row(
+        "organization/security/sso",
+        "GET",
+        "/organization/security/sso?kind=x",
+        "in 404 403 403 404 404 in in in in",
+    ),
+    Row(
+        "organization/security/sso",
+        "POST",
+        "/organization/security/sso",
+        "in 422 403 403 422 422 in in in in",
+        {"kind": "oidc"},
+    ),
+    Row(f"{ONE}", "GET", f"/organization/security/sso/{ID}", UNKNOWN),
+    Row(f"{ONE}", "POST", f"/organization/security/sso/{ID}", UNKNOWN),
+    Row(f"{ONE}/delete", "POST", f"/organization/security/sso/{ID}/delete", UNKNOWN),
+    Row(f"{ONE}/domains", "POST", f"/organization/security/sso/{ID}/domains", UNKNOWN),
+    Row(
+        f"{ONE}/domains/<uuid:domain_id>/verify",
+        "POST",
+        f"/organization/security/sso/{ID}/domains/{ID}/verify",
+        UNKNOWN,
+    ),
+    Row(
+        f"{ONE}/domains/<uuid:domain_id>/remove",
+        "POST",
+        f"/organization/security/sso/{ID}/domains/{ID}/remove",
+        UNKNOWN,
+    ),
+    Row("api/organization/security", "GET", "/api/organization/security", READ),
+    Row(
+        "api/organization/security",
+        "PATCH",
+        "/api/organization/security",
+        "401 401 401 401 401 401 422 422 401 403",
+    ),
+    Row("api/organization/sso", "GET", "/api/organization/sso", READ),
+    Row(
+        "api/organization/sso",
+        "POST",
+        "/api/organization/sso",
+        "401 401 401 401 401 401 422 422 401 403",
+    ),
+    Row(API_ONE, "GET", f"/api/organization/sso/{ID}", API_UNKNOWN),
+    Row(API_ONE, "PATCH", f"/api/organization/sso/{ID}", "401 401 401 401 401 401 404 404 401 403"),
+    Row(API_ONE, "DELETE", f"/api/organization/sso/{ID}", API_UNKNOWN),
+    Row(
+        f"{API_ONE}/domains",
+        "POST",
+        f"/api/organization/sso/{ID}/domains",
+        "401 401 401 401 401 401 422 422 401 403",
+    ),
+    Row(
+        f"{API_ONE}/domains/<uuidstr:domain_id>/verify",
+        "POST",
+        f"/api/organization/sso/{ID}/domains/{ID}/verify",
+        API_UNKNOWN,
+    ),
+    Row(
+        f"{API_ONE}/domains/<uuidstr:domain_id>",
+        "DELETE",
+        f"/api/organization/sso/{ID}/domains/{ID}",
+        API_UNKNOWN,
     ),
 ]

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from tests.project.url_row import Row
 
+_ADMINS = "in 200 403 403 200 200 in in in in"
+_OWNERS = "in 200 403 403 403 200 in in in in"
+
 ROWS = [
     Row("members", "GET", "/members", "in 200 200 200 200 200 in in in in"),
     Row(
@@ -97,4 +100,21 @@ ROWS = [
     Row("audit-log", "GET", "/audit-log", "in 200 403 403 200 200 in in in in"),
     Row("audit-log", "GET", "/audit-log?check=1", "in 200 403 403 200 200 in in in in"),
     Row("audit-log/export", "GET", "/audit-log/export", "in 200 403 403 200 200 in in in in"),
+    Row("organization", "GET", "/organization", "in 200 200 200 200 200 in in in in"),
+    Row(
+        "organization",
+        "POST",
+        "/organization",
+        "in 302 403 403 302 302 in in in in",
+        {"bodies_retention_days": "30", "was_bodies_retention_days": "30"},
+    ),
+    Row("organization/export", "GET", "/organization/export", _ADMINS),
+    Row("organization/delete", "GET", "/organization/delete", _OWNERS),
+    Row(
+        "organization/delete",
+        "POST",
+        "/organization/delete",
+        "in 422 403 403 403 422 in in in in",
+        {"name": "another"},
+    ),
 ]

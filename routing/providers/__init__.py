@@ -1,1 +1,0 @@
-"""Providers in the browser and by REST: connecting, testing, credentials, models and prices."""

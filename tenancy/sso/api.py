@@ -1,0 +1,192 @@
+"""Single sign-on by REST: what the page about sign-in does, with an admin-scoped key."""
+
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from django.http import HttpRequest
+from django.utils.module_loading import import_string
+from ninja import Router
+
+from lib.errors import RouterError
+from tenancy.api_auth import holder, in_scope
+from tenancy.models import SsoConnection, SsoDomain
+from tenancy.selectors import organization
+from tenancy.sso import services
+from tenancy.sso.core import proof_name, proof_text
+from tenancy.sso.schemas import (
+    ConnectionChange,
+    ConnectionIn,
+    ConnectionOut,
+    Connections,
+    DomainIn,
+    DomainOut,
+    Security,
+)
+from tenancy.sso.selectors import connections
+from tenancy.sso.views import own_addresses
+
+security = Router(tags=["Single sign-on"])
+sso = Router(tags=["Single sign-on"])
+
+
+@security.get("", response=Security, summary="How members sign in")
+@in_scope
+def read_security(request: HttpRequest) -> dict[str, Any]:
+    """Whether members need a second factor. API keys are unaffected."""
+    found = organization(holder(request).organization_id)
+    assert found is not None
+    return {"require_mfa": found.require_mfa}
+
+
+@security.patch("", response=Security, summary="Require second factors, or stop to")
+@in_scope
+def change_security(request: HttpRequest, body: Security) -> dict[str, Any]:
+    """Holds from each member's next page on."""
+    mine = holder(request)
+    services.set_require_mfa(
+        mine.organization_id, require_mfa=body.require_mfa, actor=mine.actor(request)
+    )
+    return {"require_mfa": body.require_mfa}
+
+
+@sso.get("", response=Connections, summary="List connections")
+@in_scope
+def list_connections(request: HttpRequest) -> dict[str, Any]:
+    """Every identity provider of the organization with its domains, the oldest first."""
+    found = connections(holder(request).organization_id)
+    return {"data": [_out(one) for one in found], "next_cursor": None}
+
+
+@sso.post("", response={201: ConnectionOut}, summary="Connect an identity provider")
+@in_scope
+def create_connection(request: HttpRequest, body: ConnectionIn) -> tuple[int, dict[str, Any]]:
+    """By OpenID Connect or SAML. An OpenID issuer is asked for its description at once.
+
+    Then tell the provider our addresses, which the answer holds, and add the domains.
+    """
+    mine = holder(request)
+    values = body.dict(exclude_unset=True)
+    made = services.create_connection(
+        mine.organization_id,
+        kind=values.pop("kind"),
+        details=services.details_from(values),
+        actor=mine.actor(request),
+    )
+    return 201, _out(made)
+
+
+@sso.get("/{uuid:connection_id}", response=ConnectionOut, summary="One connection")
+@in_scope
+def read_connection(request: HttpRequest, connection_id: UUID) -> dict[str, Any]:
+    """One identity provider with its domains."""
+    return _read(request, connection_id)
+
+
+@sso.patch("/{uuid:connection_id}", response=ConnectionOut, summary="Change a connection")
+@in_scope
+def change_connection(
+    request: HttpRequest, connection_id: UUID, body: ConnectionChange
+) -> dict[str, Any]:
+    """What is left out stays as it is."""
+    mine = holder(request)
+    services.change_connection(
+        mine.organization_id,
+        connection_id,
+        details=services.details_from(body.dict(exclude_unset=True)),
+        actor=mine.actor(request),
+    )
+    return _read(request, connection_id)
+
+
+@sso.delete("/{uuid:connection_id}", response={204: None}, summary="Remove a connection")
+@in_scope
+def delete_connection(request: HttpRequest, connection_id: UUID) -> tuple[int, None]:
+    """Its people keep their accounts, and sign in another way from then on."""
+    mine = holder(request)
+    services.delete_connection(mine.organization_id, connection_id, actor=mine.actor(request))
+    return 204, None
+
+
+@sso.post(
+    "/{uuid:connection_id}/domains", response={201: DomainOut}, summary="Add an e-mail domain"
+)
+@in_scope
+def add_domain(
+    request: HttpRequest, connection_id: UUID, body: DomainIn
+) -> tuple[int, dict[str, Any]]:
+    """It counts once it is proved: set the TXT record that the answer names, then verify."""
+    mine = holder(request)
+    added = services.add_domain(
+        mine.organization_id, connection_id, domain=body.domain, actor=mine.actor(request)
+    )
+    return 201, _domain_out(added)
+
+
+@sso.post(
+    "/{uuid:connection_id}/domains/{uuid:domain_id}/verify",
+    response=DomainOut,
+    summary="Verify a domain",
+)
+@in_scope
+def verify_domain(request: HttpRequest, connection_id: UUID, domain_id: UUID) -> dict[str, Any]:
+    """Looks for its TXT record: 422 while it is not there, 503 where DNS does not answer."""
+    mine = holder(request)
+    lookup: services.TxtLookup = import_string(settings.SSO_TXT_LOOKUP)
+    proved = services.verify_domain(
+        mine.organization_id, connection_id, domain_id, actor=mine.actor(request), lookup=lookup
+    )
+    return _domain_out(proved)
+
+
+@sso.delete(
+    "/{uuid:connection_id}/domains/{uuid:domain_id}",
+    response={204: None},
+    summary="Remove a domain",
+)
+@in_scope
+def remove_domain(request: HttpRequest, connection_id: UUID, domain_id: UUID) -> tuple[int, None]:
+    """Its people sign in another way from then on."""
+    mine = holder(request)
+    services.remove_domain(
+        mine.organization_id, connection_id, domain_id, actor=mine.actor(request)
+    )
+    return 204, None
+
+
+def _read(request: HttpRequest, connection_id: UUID) -> dict[str, Any]:
+    found = connections(holder(request).organization_id).filter(id=connection_id).first()
+    if found is None:
+        raise RouterError(404, "not_found", "There is no such connection.", param="id")
+    return _out(found)
+
+
+def _out(connection: SsoConnection) -> dict[str, Any]:
+    names = (
+        "id",
+        "kind",
+        "name",
+        "default_role",
+        "required",
+        "issuer",
+        "client_id",
+        "idp_entity_id",
+        "idp_sso_url",
+        "idp_certificate",
+    )
+    return {
+        **{name: getattr(connection, name) for name in names},
+        "has_client_secret": connection.secret_sealed is not None,
+        "domains": [_domain_out(one) for one in connection.domains.all()],
+        **own_addresses(connection),
+    }
+
+
+def _domain_out(domain: SsoDomain) -> dict[str, Any]:
+    return {
+        "id": domain.id,
+        "domain": domain.domain,
+        "verified_at": domain.verified_at,
+        "proof_name": proof_name(domain.domain),
+        "proof_text": proof_text(domain.proof),
+    }

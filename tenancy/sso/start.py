@@ -1,0 +1,63 @@
+"""The way to an organization's identity provider: an address first, then its domain's provider."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import urlencode
+
+from allauth.account.adapter import get_adapter
+from allauth.core.internal import ratelimit
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.views.decorators.http import require_http_methods
+
+from tenancy.core import SsoKind
+from tenancy.models import SsoConnection
+from tenancy.sso.core import domain_of
+from tenancy.sso.selectors import find_connection, route_of
+
+_RATES = {"sso": "30/m/ip"}
+
+
+@require_http_methods(["GET", "POST"])
+def start(request: HttpRequest) -> HttpResponse:
+    """Asks for an address; leads to the provider of its domain.
+
+    The page that leads on does so by itself, but not by a redirect: the content policy lets no
+    form end at another host.
+    """
+    if not ratelimit.consume(request, app="tenancy", action="sso", config=_RATES):
+        limited: HttpResponse = ratelimit.respond_429(request)
+        return limited
+    given = request.POST if request.method == "POST" else request.GET
+    email = given.get("email", "").strip()[:254]
+    onward = given.get("next", "")
+    context: dict[str, Any] = {
+        "email": email,
+        "next": onward if get_adapter().is_safe_url(onward) else "",
+    }
+    if request.method == "GET":
+        return render(request, "account/sso.html", context)
+    domain = domain_of(email)
+    route = route_of(email)
+    found = find_connection(str(route.connection_id)) if route else None
+    if found is None:
+        context["error"] = (
+            f"No organization here signs in {domain} by single sign-on. Use another way below."
+            if domain
+            else "Enter an email address, such as name@example.com."
+        )
+        return render(request, "account/sso.html", context, status=HTTPStatus.UNPROCESSABLE_ENTITY)
+    context |= {"connection": found, "address": _login_address(found, context["next"])}
+    return render(request, "account/sso_go.html", context)
+
+
+def _login_address(connection: SsoConnection, onward: str) -> str:
+    """Where allauth begins, on this host."""
+    if connection.kind == SsoKind.OIDC:
+        address = reverse("openid_connect_login", args=[str(connection.id)])
+    else:
+        address = reverse("saml_login", args=[str(connection.id)])
+    return f"{address}?{urlencode({'next': onward})}" if onward else address
