@@ -12,14 +12,13 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from http import HTTPStatus
-from typing import Any, cast
+from typing import Any
 
 import orjson
 from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.contrib import messages
 from django.core.handlers.asgi import ASGIRequest
-from django.db import close_old_connections
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.template.loader import render_to_string
@@ -28,6 +27,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
 from catalog.models import Deployment
+from routing.gate import enter, for_members, for_senders, give_back
 from routing.incoming import Incoming
 from routing.progress import hide, progress_of
 from routing.runtime import current
@@ -86,21 +86,16 @@ def waiting(request: MemberRequest) -> HttpResponse:
     return response
 
 
-@member_page
-def _let_in(request: MemberRequest) -> HttpResponse:
-    """Sets ``request.member``, or leads elsewhere."""
-    return HttpResponse(status=HTTPStatus.NO_CONTENT)
-
-
 async def events(request: HttpRequest) -> HttpResponseBase:
     """The line as server-sent events: ``line`` with HTML whenever it changed, ``done`` at the end.
 
     204, which ends a browser's attempts, where this server cannot stream.
     """
-    gate = await sync_to_async(_let_in)(request)
-    if gate.status_code != HTTPStatus.NO_CONTENT or not isinstance(request, ASGIRequest):
-        return gate
-    member = cast(MemberRequest, request).member
+    member = await enter(request, for_members)
+    if isinstance(member, HttpResponse):
+        return member
+    if not isinstance(request, ASGIRequest):
+        return HttpResponse(status=HTTPStatus.NO_CONTENT)
     response = StreamingHttpResponse(
         _changes(member, address_of(request)), content_type="text/event-stream"
     )
@@ -136,7 +131,7 @@ def _look(member: Member, address: str) -> tuple[str, bool]:
             wait_for(member.organization_id, address)
             line = _line(member)
     finally:
-        close_old_connections()
+        give_back()
     return line, "data-arrived" in line
 
 
@@ -151,23 +146,16 @@ def _event(name: str, data: str) -> bytes:
 
 
 @require_POST
-@member_page
-def _may_send(request: MemberRequest) -> HttpResponse:
-    request.member.require(Role.MEMBER)
-    return HttpResponse(status=HTTPStatus.NO_CONTENT)
-
-
 async def send(request: HttpRequest) -> HttpResponse:
     """Makes the first call as the member; the line that waits tells what came of it."""
-    gate = await sync_to_async(_may_send)(request)
-    if gate.status_code != HTTPStatus.NO_CONTENT:
-        return gate
+    member = await enter(request, for_senders)
+    if isinstance(member, HttpResponse):
+        return member
     runtime = current()
     if runtime is None:
         return HttpResponse(
             NO_GATEWAY, status=HTTPStatus.SERVICE_UNAVAILABLE, content_type="text/plain"
         )
-    member = cast(MemberRequest, request).member
     gateway = runtime.member_gateway(member.organization_id.hex, member.user.id.hex)
     body = {"model": "auto", "messages": [{"role": "user", "content": HELLO}]}
     await gateway.call(Incoming([], orjson.dumps(body), ""), "chat")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from routing import start
+from routing import playground, start
 
 urlpatterns = [
     path("get-started", start.page),
@@ -13,4 +13,6 @@ urlpatterns = [
     path("get-started/send", start.send),
     path("get-started/key", start.another_key),
     path("get-started/dismiss", start.dismiss),
+    path("playground", playground.page),
+    path("playground/run", playground.run),
 ]
