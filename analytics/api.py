@@ -2,42 +2,60 @@
 
 from typing import Annotated, Any
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from django.http import HttpRequest
+from django.utils import timezone
 from ninja import Router
 from ninja.params.functions import Query
 
-from analytics import selectors
+from analytics import call_selectors, selectors
 from analytics.costs import cost_lines, exact_dollars
+from analytics.filters import Filters, read_filters
 from analytics.models import Call
-from analytics.schemas import CallDetailOut, CallPageOut
+from analytics.schemas import CURSOR, CallDetailOut, CallFiltersIn, CallPageOut
 from lib.errors import RouterError
 from lib.money import dollars
 from tenancy.api_auth import holder, in_scope
+from tenancy.selectors import organization
 
 router = Router(tags=["calls"])
 
 
-@router.get("", response=CallPageOut, summary="List calls")
+@router.get(
+    "",
+    response=CallPageOut,
+    summary="List calls",
+    openapi_extra={
+        "parameters": [
+            {
+                "in": "query",
+                "name": "tag.<name>",
+                "schema": {"type": "string"},
+                "description": "Only calls whose metadata says this, such as tag.team=legal. "
+                "Several must all hold.",
+                "example": "legal",
+            }
+        ]
+    },
+)
 @in_scope
 def list_calls(
     request: HttpRequest,
-    status: Annotated[str, Query(description="ok, failed or fallback; empty for all.")] = "",
-    provider: Annotated[str, Query(description="Only calls that this provider answered.")] = "",
-    model: Annotated[str, Query(description="Only calls asking for, or getting, this model.")] = "",
-    key: Annotated[UUID | None, Query(description="Only calls with this API key's id.")] = None,
-    cursor: Annotated[str, Query(description="next_cursor of the page before.")] = "",
+    asked: Annotated[CallFiltersIn, Query()],
+    cursor: Annotated[
+        str, Query(description="next_cursor of the page before.", examples=[CURSOR])
+    ] = "",
 ) -> dict[str, Any]:
-    """Calls of the organization, newest first, 50 a page."""
-    if status not in ("", "ok", "failed", "fallback"):
-        raise RouterError(
-            422, "invalid_value", "status is one of: ok, failed, fallback.", param="status"
-        )
-    for name, value in (("provider", provider), ("model", model)):
-        if "\x00" in value:
-            raise RouterError(422, "invalid_value", "No name holds a NUL.", param=name)
-    filters = selectors.Filters(status=status, provider=provider, model=model, key=key)
-    page = selectors.call_page(holder(request).organization_id, filters, older=_cursor(cursor))
+    """Calls of the organization, newest first, 50 a page; the same filters as on the page.
+
+    Days are those of the organization's time zone. For the failures of a key in one week:
+    `GET /api/calls?range=7d&status=failed&key=01a1fd96-5bb7-7952-a09f-76b5a170b338`.
+    """
+    organization_id = holder(request).organization_id
+    filters = _filters(request, organization_id)
+    guide = call_selectors.slots(organization_id, filters) if filters.narrowed else None
+    page = call_selectors.call_page(organization_id, filters, guide=guide, older=_cursor(cursor))
     return {
         "data": [_told(call) for call in page.calls],
         "next_cursor": str(page.older) if page.older else None,
@@ -61,11 +79,23 @@ def show_call(request: HttpRequest, call_id: UUID) -> dict[str, Any]:
     }
 
 
-def _cursor(text: str) -> selectors.Cursor | None:
+def _filters(request: HttpRequest, organization_id: UUID) -> Filters:
+    """The filters of the address as pages read them; raises for what pages would leave out."""
+    found = organization(organization_id)
+    assert found is not None
+    filters = read_filters(
+        dict(request.GET.lists()), now=timezone.now(), zone=ZoneInfo(found.time_zone)
+    )
+    for wrong in filters.ignored:
+        raise RouterError(422, "invalid_value", wrong.message, param=wrong.param)
+    return filters
+
+
+def _cursor(text: str) -> call_selectors.Cursor | None:
     if not text:
         return None
     try:
-        return selectors.Cursor.read(text)
+        return call_selectors.Cursor.read(text)
     except ValueError:
         raise RouterError(
             422, "invalid_value", "This cursor is not one of ours.", param="cursor"

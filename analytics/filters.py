@@ -42,6 +42,7 @@ PROVIDERS_MAX = 20
 TAGS_MAX = 8
 _NAME_CHARS_MAX = 80
 _TEXT_CHARS_MAX = 200
+_VALUE_CHARS_MAX = 512
 _TAG = "tag."
 
 
@@ -59,7 +60,8 @@ class Filters:
 
     ``start`` is the first moment and ``until`` the first one after; None is without a bound.
     ``range`` is a word of ``RANGES``, ``custom``, or empty for any time. ``fallback_from`` is the
-    provider that was tried first and failed. ``grain`` and ``compare`` are about charts alone.
+    provider that was tried first and failed. ``q`` is a call's id, or the value of any tag.
+    ``grain`` and ``compare`` are about charts alone.
     """
 
     range: str = ""
@@ -72,6 +74,7 @@ class Filters:
     status: str = ""
     fallback_from: str = ""
     tags: tuple[tuple[str, str], ...] = ()
+    q: str = ""
     grain: str = "auto"
     compare: bool = False
     ignored: tuple[Ignored, ...] = ()
@@ -94,6 +97,7 @@ class Filters:
             or self.status
             or self.fallback_from
             or self.tags
+            or self.q
         )
 
     @property
@@ -120,6 +124,7 @@ class Filters:
             ("status", self.status),
             ("fallback_from", self.fallback_from),
             *((_TAG + name, value) for name, value in self.tags),
+            ("q", self.q),
         ]
         return [(name, value) for name, value in said if value]
 
@@ -148,6 +153,7 @@ def read_filters(
         status=reader.status(),
         fallback_from=reader.text("fallback_from"),
         tags=reader.tags(),
+        q=reader.text("q", _VALUE_CHARS_MAX).strip(),
         grain=reader.choice("grain", tuple(GRAINS)) or "auto",
         compare=reader.choice("compare", ("prev",)) == "prev",
     )
@@ -248,7 +254,10 @@ class _Reader:
 
     def tags(self) -> tuple[tuple[str, str], ...]:
         found = [
-            (self._clean(name, name[len(_TAG) :], _TEXT_CHARS_MAX), self.text(name, 512))
+            (
+                self._clean(name, name[len(_TAG) :], _TEXT_CHARS_MAX),
+                self.text(name, _VALUE_CHARS_MAX),
+            )
             for name in self._query
             if name.startswith(_TAG)
         ]

@@ -6,6 +6,42 @@ from uuid import UUID
 
 from ninja import Field, Schema
 
+CURSOR = "1795256867331000-01a1fd965bb77952a09f76b5a170b338"
+
+
+class CallFiltersIn(Schema):
+    """Which calls; each filter narrows further. Described here, read as the pages read them."""
+
+    range: str = Field(
+        "",
+        description="24h, today, 7d, 14d, 30d or 90d, up to now; empty for any time.",
+        examples=["7d"],
+    )
+    from_: str = Field(
+        "",
+        alias="from",
+        description="Instead of a range: a day, or a moment with or without offset.",
+        examples=["2026-11-01"],
+    )
+    to: str = Field(
+        "", description="A day, to its end, or the first moment after.", examples=["2026-11-07"]
+    )
+    provider: list[str] = Field(
+        [], description="Only calls that one of these providers answered.", examples=[["openai"]]
+    )
+    model: str = Field(
+        "", description="Only calls that this model answered.", examples=["gpt-5-mini"]
+    )
+    key: str = Field("", description="Only calls with this API key's id.")
+    member: str = Field("", description="Only calls of this member's id.")
+    status: str = Field(
+        "",
+        description="ok, failed, fallback, a class such as 5xx, or a code such as 429.",
+        examples=["failed"],
+    )
+    fallback_from: str = Field("", description="Only calls that this provider failed at first.")
+    q: str = Field("", description="A call's id, or the value of any metadata.")
+
 
 class CallOut(Schema):
     """One call, without its explanation."""

@@ -20,6 +20,9 @@ from lib.ids import uuid7_time_ms
 PAGE_CALLS = 50
 RECENT_CALLS = 10_000
 OPTIONS_DAYS = 30
+OPTIONS_KEPT = timedelta(minutes=1)
+OPTIONS_MAX = 1_000
+OPTIONS_ROWS = 30
 # A call's id holds the millisecond in which it came; its row is looked for around it.
 _ID_SLACK = timedelta(minutes=5)
 
@@ -184,20 +187,36 @@ def neighbors(
 
 
 def options(organization_id: UUID, now: datetime) -> Options:
-    """Values for the filters, from the rollups: never a walk over the calls."""
+    """Values for the filters, from the rollups: never a walk over the calls.
+
+    Each process remembers them for a minute, for they change rarely and cost a walk over a month.
+    """
+    known = _options.get(organization_id)
+    if known is not None and known[0] <= now < known[0] + OPTIONS_KEPT:
+        return known[1]
     since = now - timedelta(days=OPTIONS_DAYS)
-    rows = (
+    distinct = (
         Rollup.objects.filter(organization_id=organization_id, hour__gte=since)
         .values_list("provider", "model_used", "api_key", "user")
         .distinct()
     )
-    found = list(rows)
-    return Options(
-        providers=sorted({p for p, _, _, _ in found if p}),
-        models=sorted({m for _, m, _, _ in found if m}),
-        keys=sorted({k for _, _, k, _ in found if k.int}),
-        members=sorted({u for _, _, _, u in found if u.int}),
+    rows = list(distinct)
+    found = Options(
+        providers=sorted({p for p, _, _, _ in rows if p}),
+        models=sorted({m for _, m, _, _ in rows if m}),
+        keys=sorted({k for _, _, k, _ in rows if k.int}),
+        members=sorted({u for _, _, _, u in rows if u.int}),
     )
+    if len(_options) >= OPTIONS_MAX:
+        _options.clear()
+    # Few calls are walked quickly, and in a new organization each one brings something new.
+    if len(rows) >= OPTIONS_ROWS:
+        _options[organization_id] = (now, found)
+    return found
+
+
+# By organization: when they were read, and what was found.
+_options: dict[UUID, tuple[datetime, Options]] = {}
 
 
 def spend_since(organization_id: UUID, start: datetime, user_id: UUID) -> Spend:

@@ -9,6 +9,7 @@ from analytics import views, views_organization
 urlpatterns = [
     path("requests", views.requests),
     path("requests/newer", views.newer),
+    path("requests/live", views.live),
     path("requests/<uuid:call_id>", views.request_detail),
     path("organization", views_organization.organization),
     path("organization/export", views_organization.organization_export),

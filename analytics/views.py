@@ -1,67 +1,60 @@
-"""The list of requests, and one request with the reasons for its route."""
+"""The list of requests, its live tail, and one request with the reasons for its route."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
-from django.conf import settings
-from django.http import Http404, HttpResponse
+from django.db import DatabaseError, connection, transaction
+from django.http import Http404, HttpResponse, StreamingHttpResponse
 from django.shortcuts import render
+from django.template.loader import render_to_string
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
-from analytics import selectors
-from analytics.costs import cost_lines
+from analytics import call_selectors, selectors
+from analytics.call_rows import cost_in_words, curl, shown
+from analytics.call_selectors import Cursor
+from analytics.filter_bar import DEFAULT_RANGE, bar, in_words, pairs
+from analytics.filters import CUSTOM, Filters, between, read_filters
+from analytics.guide import Slot
+from analytics.histogram import Bar, bars
 from analytics.models import Call
-from analytics.selectors import Cursor, Filters
 from analytics.story import Told, milliseconds, tell
-from catalog.pricing import FEMTO_PER_NANO
-from lib.money import format_usd
+from tenancy.event_stream import Event, event_stream
 from tenancy.pages import MemberRequest, keep_fragments_apart, member_page, render_page
-from tenancy.selectors import key_names, member_emails
+from tenancy.selectors import key_names
+from tenancy.shell import exists
 
-STATUSES = (("ok", "Succeeded"), ("failed", "Failed"), ("fallback", "After a fallback"))
-# How an address says since when, and how many days before today that begins.
-RANGES = {"today": ("Today", 0), "7d": ("Last 7 days", 6), "30d": ("Last 30 days", 29)}
-PLAYGROUND = "Playground"
-KINDS = {"cached": "cached input", "request": "per request"}
-PATHS = {"chat": "chat/completions", "embeddings": "embeddings"}
+TEMPLATE = "analytics/requests.html"
+# A list that takes longer says so, and the rest of the page stands.
+READ_MS_MAX = 8_000
+# A call is told when it ends, and listed where it began: so long ago a live one may have begun.
+LATE = timedelta(minutes=5)
+# A tail that is opened long after its list begins here.
+MISSED = timedelta(hours=1)
 
 
 @require_safe
 @member_page
 def requests(request: MemberRequest) -> HttpResponse:
     """Fifty requests of the organization; filters and place are in the address."""
-    organization_id = request.member.organization_id
     filters = _filters(request)
-    page = selectors.call_page(
-        organization_id, filters, older=_cursor(request, "older"), newer=_cursor(request, "newer")
-    )
-    names = key_names(organization_id)
-    first = Cursor(page.calls[0].created_at, page.calls[0].id) if page.calls else _start()
+    names = key_names(request.member.organization_id)
     context = {
         "title": "Requests",
-        "rows": [_row(call, names) for call in page.calls],
-        "older": _address(filters, older=page.older) if page.older else "",
-        "newer": _address(filters, newer=page.newer) if page.newer else "",
-        "newest": _address(filters),
-        "newer_than": "/requests/newer?" + _query(filters, after=first),
-        "is_first": not request.GET.get("older") and page.newer is None,
-        # Nothing yet at all: its own line waits for the first request.
-        "is_new": not page.calls and not filters.any,
-        "filters": filters,
-        "menus": _menus(request, filters, names),
-        "here": "?" + request.GET.urlencode() if request.GET else "",
+        "bar": bar(request.member, filters, names, timezone.now()),
         "zone": request.member.time_zone,
-        "curl": _curl("auto", "chat"),
+        "here": "?" + request.GET.urlencode() if request.GET else "",
+        "refresh": _address(filters),
+        "clear": "/requests",
+        **_results(request, filters, names),
     }
-    return render_page(request, "analytics/requests.html", context, target="results")
+    return render_page(request, TEMPLATE, context, target="results")
 
 
 @require_safe
@@ -72,17 +65,54 @@ def newer(request: MemberRequest) -> HttpResponse:
     With ``?first=1`` asked by a page that waits for the first one.
     """
     filters = _filters(request)
-    after = _cursor(request, "after") or _start()
-    count = selectors.count_newer(request.member.organization_id, filters, after)
-    if not count:
+    after = _cursor(request, "after") or Cursor(filters.start or _START, UUID(int=0))
+    found = call_selectors.newer_count(request.member.organization_id, filters, after)
+    if not found:
         response = HttpResponse(status=204)
     else:
-        many = f"{selectors.PAGE_CALLS}+" if count > selectors.PAGE_CALLS else str(count)
-        context = {"count": many, "one": count == 1, "newest": _address(filters)}
+        many = f"{call_selectors.PAGE_CALLS}+" if found > call_selectors.PAGE_CALLS else str(found)
+        context = {"count": many, "one": found == 1, "newest": _address(filters)}
         part = "first" if request.GET.get("first") else "newer"
-        response = render(request, f"analytics/requests.html#{part}", context)
+        response = render(request, f"{TEMPLATE}#{part}", context)
     keep_fragments_apart(response)
     return response
+
+
+@require_safe
+@member_page
+def live(request: MemberRequest) -> StreamingHttpResponse:
+    """Requests as they come: rows for the top of the list, as server-sent events."""
+    filters = _filters(request).but(until=None)
+    organization_id = request.member.organization_id
+    now = timezone.now()
+    # A browser that was cut off says where it stopped.
+    last = _read_cursor(request.headers.get("Last-Event-ID", ""))
+    after = last or _cursor(request, "after") or Cursor(now, UUID(int=0))
+    first_since = max(min(after.at, now) - LATE, now - MISSED)
+    known = {
+        id_: at
+        for id_, at in call_selectors.arrived(organization_id, filters, first_since).items()
+        if (at, id_) <= (after.at, after.id)
+    }
+    names = key_names(organization_id)
+    here = _address(filters, path="")
+
+    def poll() -> Sequence[Event]:
+        since = timezone.now() - LATE
+        for id_ in [id_ for id_, at in known.items() if at < since]:
+            del known[id_]
+        calls = call_selectors.arrivals(organization_id, filters, since, list(known))
+        known.update({call.id: call.created_at for call in calls})
+        rows = [shown(call, names) for call in calls]
+        context = {"zone": request.member.time_zone, "here": here}
+        return [
+            Event(
+                "row", render_to_string(f"{TEMPLATE}#row", {"row": row, **context}), row["cursor"]
+            )
+            for row in reversed(rows)
+        ]
+
+    return event_stream(request, poll)
 
 
 @require_safe
@@ -102,77 +132,115 @@ def request_detail(request: MemberRequest, call_id: UUID) -> HttpResponse:
         latency_ms=call.latency_ms,
     )
     filters = _filters(request)
-    newer_id, older_id = selectors.neighbors(organization_id, filters, call)
+    guide = call_selectors.slots(organization_id, filters)
+    newer_id, older_id = call_selectors.neighbors(organization_id, filters, guide, call)
     context = {
         "title": f"Request {call.id}",
-        "back": _list_address(request),
-        "newer": newer_id and _detail_address(newer_id, filters),
-        "older": older_id and _detail_address(older_id, filters),
-        "row": _row(call, key_names(organization_id)),
+        "back": _address(request.GET.urlencode()),
+        "newer": newer_id and _address(filters, path=f"/requests/{newer_id}"),
+        "older": older_id and _address(filters, path=f"/requests/{older_id}"),
+        "row": shown(call, key_names(organization_id)),
         "story": tell(told),
-        "lines": _cost_lines(call),
+        "lines": cost_in_words(call),
         "metadata": _tags(call),
-        "curl": _curl(call.model_requested, call.task_type, stream=call.stream),
+        "curl": curl(call.model_requested, call.task_type, stream=call.stream),
+        "may_replay": call.task_type == "chat" and exists("/playground"),
         "zone": request.member.time_zone,
         "overhead": call.overhead_us and milliseconds(round(call.overhead_us / 1000, 2)),
     }
     return render_page(request, "analytics/request.html", context)
 
 
-def _menus(
-    request: MemberRequest, filters: Filters, names: dict[UUID, str]
-) -> list[dict[str, Any]]:
-    """The filters with their choices; the one that holds is among them, even without a call."""
-    options = selectors.options(request.member.organization_id, timezone.now())
-    emails = member_emails(request.member.organization_id)
-    emails[request.member.user.id] = f"{request.member.user.email} (you)"
-    ranges = [(value, label) for value, (label, _) in RANGES.items()]
-    return [
-        _menu("range", "Time", "Any time", ranges, filters.range),
-        _menu("status", "Status", "All statuses", STATUSES, filters.status),
-        _menu("provider", "Provider", "All providers", _same(options.providers), filters.provider),
-        _menu("model", "Model", "All models", _same(options.models), filters.model),
-        _menu("key", "API key", "All keys", _named(options.keys, names), filters.key),
-        _menu("member", "Member", "All members", _named(options.members, emails), filters.member),
-    ]
-
-
-def _menu(
-    name: str, label: str, every: str, choices: Sequence[tuple[str, str]], chosen: object
-) -> dict[str, Any]:
-    held = str(chosen or "")
-    known = any(value == held for value, _ in choices)
-    more = [] if known or not held else [(held, held)]
-    options = [("", every), *choices, *more]
-    return {"name": name, "label": label, "options": options, "chosen": held}
-
-
-def _same(values: Sequence[str]) -> list[tuple[str, str]]:
-    return [(value, value) for value in values]
-
-
-def _named(ids: Sequence[UUID], names: dict[UUID, str]) -> list[tuple[str, str]]:
-    return [(str(id_), names.get(id_, str(id_))) for id_ in ids]
-
-
-def _row(call: Call, names: dict[UUID, str]) -> dict[str, Any]:
+def _results(request: MemberRequest, filters: Filters, names: dict[UUID, str]) -> dict[str, Any]:
+    """The histogram and the page of the list, or that they could not be read."""
+    organization_id = request.member.organization_id
+    older, newer_ = _cursor(request, "older"), _cursor(request, "newer")
+    is_first = older is None and newer_ is None
+    now = timezone.now()
+    try:
+        # A failed statement ends its savepoint alone, and the rest of the page can still be read.
+        with transaction.atomic():
+            _limit_time()
+            guide = call_selectors.slots(organization_id, filters)
+            page = call_selectors.call_page(
+                organization_id, filters, guide=guide, older=older, newer=newer_
+            )
+            empty = {} if page.calls else _emptiness(request, filters, is_first=is_first)
+    except DatabaseError:
+        return {"failed": True, "retry": _address(request.GET.urlencode()), "filters": filters}
+    is_open = filters.until is None or filters.until > now
+    first = page.calls[0] if page.calls else None
+    after = Cursor(first.created_at, first.id) if first else Cursor(now, UUID(int=0))
+    back = page.newer is not None or not is_first
     return {
-        "call": call,
-        "status": _status(call),
-        "key": _caller(call, names),
-        "input": f"{call.input_tokens:,}",
-        "output": f"{call.output_tokens:,}",
-        "cost": format_usd(call.cost_nano),
-        "latency": milliseconds(call.latency_ms),
-        "first_token": "" if call.first_token_ms is None else milliseconds(call.first_token_ms),
+        "filters": filters,
+        "rows": [shown(call, names) for call in page.calls],
+        "older": page.older and _address(filters, older=page.older),
+        "newer": page.newer and _address(filters, newer=page.newer),
+        "newest": _address(filters),
+        "is_first": not back,
+        "newer_than": _address(filters, path="/requests/newer", after=after),
+        "live": _address(filters, path="/requests/live", after=after) if is_open else "",
+        "curl": curl("auto", "chat"),
+        **_histogram(guide, filters, request.member.zone()),
+        **empty,
     }
 
 
-def _caller(call: Call, names: dict[UUID, str]) -> str:
-    """The name of the key; a member without one called from the dashboard."""
-    if call.api_key:
-        return names.get(call.api_key, "")
-    return PLAYGROUND if call.user else ""
+def _histogram(guide: Sequence[Slot], filters: Filters, zone: ZoneInfo) -> dict[str, Any]:
+    """Bars with the address of each one's time, and the sums; nothing for a time without ends."""
+    if filters.start is None or filters.until is None or not guide:
+        return {}
+    if filters.tags or filters.q:
+        # Of these the rollups know nothing.
+        return {}
+    drawn = bars(guide, filters.start, filters.until, zone=zone)
+    return {
+        "bars": [_bar(one, filters, zone) for one in drawn],
+        "total": f"{sum(one.calls for one in drawn):,}",
+        "failures": f"{sum(one.failures for one in drawn):,}",
+        "most": f"{max(one.calls for one in drawn):,}",
+        "starts": filters.start,
+        "ends": filters.until,
+    }
+
+
+def _bar(one: Bar, filters: Filters, zone: ZoneInfo) -> dict[str, Any]:
+    narrower = between(filters, one.start, one.end, zone=zone)
+    gap = min(one.width * 0.12, 0.3)
+    return {
+        "bar": one,
+        "x": round(one.x + gap, 3),
+        "width": round(one.width - 2 * gap, 3),
+        "label": _bar_label(one, zone),
+        "address": _address(narrower),
+        "start": narrower.given[0],
+        "end": narrower.given[1],
+    }
+
+
+def _bar_label(one: Bar, zone: ZoneInfo) -> str:
+    calls = "1 request" if one.calls == 1 else f"{one.calls:,} requests"
+    failed = f", {one.failures:,} failed" if one.failures else ""
+    return f"{in_words(one.start, one.end, zone)}: {calls}{failed}"
+
+
+def _emptiness(request: MemberRequest, filters: Filters, *, is_first: bool) -> dict[str, Any]:
+    """Why a list is empty: nothing was ever asked, or nothing passes the filters."""
+    organization_id = request.member.organization_id
+    if is_first and not filters.narrowed and not selectors.has_calls(organization_id):
+        return {"is_new": True}
+    near = call_selectors.nearest(organization_id, filters)
+    if near is None:
+        return {}
+    day = near.astimezone(request.member.zone()).date().isoformat()
+    around = filters.but(range=CUSTOM, given=(day, day))
+    return {"nearest": near, "nearest_address": _address(around)}
+
+
+def _limit_time() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT set_config('statement_timeout', %s, true)", [str(READ_MS_MAX)])
 
 
 def _tags(call: Call) -> list[dict[str, str]]:
@@ -183,118 +251,33 @@ def _tags(call: Call) -> list[dict[str, str]]:
     ]
 
 
-def _cost_lines(call: Call) -> list[dict[str, str]]:
-    """What was used, with its part of the cost where the call's price is known."""
-    lines = cost_lines(call)
-    if not lines:
-        used = (("input", call.input_tokens), ("output", call.output_tokens))
-        return [{"label": _used(kind, count), "amount": ""} for kind, count in used if count]
-    return [
-        {
-            "label": _used(line.kind, line.quantity),
-            "amount": format_usd(line.femto_usd // FEMTO_PER_NANO),
-        }
-        for line in lines
-    ]
-
-
-def _used(kind: str, quantity: int) -> str:
-    """A kind of usage with its quantity: ``Input 1,204 tokens``."""
-    words = KINDS.get(kind, kind.replace("_", " "))
-    unit = {"web_search": "searches", "request": ""}.get(kind, "tokens")
-    return f"{words.capitalize()} {quantity:,} {unit}".rstrip()
-
-
-def _status(call: Call) -> tuple[str, str]:
-    """The badge's tone and its text."""
-    if call.success:
-        return ("warn", f"{call.status} after fallback") if call.fallback_used else ("ok", "200")
-    if call.status == 499:
-        return "plain", "Client left"
-    return "bad", f"{call.status} {call.error_code.replace('_', ' ')}".strip()
-
-
 def _filters(request: MemberRequest) -> Filters:
     """The filters of the address; what is no filter is left out."""
-    status = request.GET.get("status", "")
-    found = Filters(
-        status=status if status in dict(STATUSES) else "",
-        # Postgres takes no NUL, and no name has one.
-        provider=request.GET.get("provider", "").replace("\x00", "")[:80],
-        model=request.GET.get("model", "").replace("\x00", "")[:200],
-        key=_uuid(request.GET.get("key", "")),
-        member=_uuid(request.GET.get("member", "")),
+    return read_filters(
+        dict(request.GET.lists()),
+        now=timezone.now(),
+        zone=request.member.zone(),
+        default=DEFAULT_RANGE,
     )
-    spoken = request.GET.get("range", "")
-    if spoken not in RANGES:
-        return found
-    days = RANGES[spoken][1]
-    since = request.member.midnights(timezone.now(), days)[0]
-    return replace(found, range=spoken, since=since)
 
 
-def _uuid(text: str) -> UUID | None:
-    try:
-        return UUID(text)
-    except ValueError:
-        return None
+_START = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def _cursor(request: MemberRequest, name: str) -> Cursor | None:
+    return _read_cursor(request.GET.get(name, ""))
+
+
+def _read_cursor(text: str) -> Cursor | None:
     try:
-        return Cursor.read(request.GET[name]) if request.GET.get(name) else None
+        return Cursor.read(text) if text else None
     except ValueError:
         return None
 
 
-def _start() -> Cursor:
-    """The place before every call."""
-    return Cursor(datetime.fromtimestamp(0, UTC), UUID(int=0))
-
-
-def _query(filters: Filters, **more: Cursor) -> str:
-    said = {
-        "range": filters.range,
-        "status": filters.status,
-        "provider": filters.provider,
-        "model": filters.model,
-        "key": filters.key or "",
-        "member": filters.member or "",
-        **more,
-    }
-    return urlencode({name: str(value) for name, value in said.items() if value})
-
-
-def _address(filters: Filters, **place: Cursor) -> str:
-    query = _query(filters, **place)
-    return f"/requests?{query}" if query else "/requests"
-
-
-def _detail_address(call_id: UUID, filters: Filters) -> str:
-    query = _query(filters)
-    return f"/requests/{call_id}?{query}" if query else f"/requests/{call_id}"
-
-
-def _list_address(request: MemberRequest) -> str:
-    """The list that a request was opened from: its filters, and the page of it."""
-    query = request.GET.urlencode()
-    return f"/requests?{query}" if query else "/requests"
-
-
-def _curl(model: str, operation: str, *, stream: bool = False) -> str:
-    """A command that asks for the same again; what was said is not stored, so it says hello."""
-    body: dict[str, Any] = {"model": model}
-    if operation == "embeddings":
-        body["input"] = "Hello"
-    else:
-        body["messages"] = [{"role": "user", "content": "Say hello"}]
-    if stream:
-        body["stream"] = True
-    # In single quotes only a single quote has to be written another way.
-    text = json.dumps(body).replace("'", "'\\''")
-    return (
-        f"curl {settings.PUBLIC_URL}/v1/{PATHS.get(operation, PATHS['chat'])} \\\n"
-        '  -H "Authorization: Bearer $ROUTER_API_KEY" \\\n'
-        '  -H "Content-Type: application/json" \\\n'
-        f"  -d '{text}'"
-    )
+def _address(filters: Filters | str, *, path: str = "/requests", **place: Cursor) -> str:
+    """A path with filters, or a query as it stands, and a place in the list."""
+    if isinstance(filters, str):
+        return f"{path}?{filters}" if filters else path
+    said = pairs(filters) + [(name, str(cursor)) for name, cursor in place.items()]
+    return f"{path}?{urlencode(said)}" if said else path

@@ -113,7 +113,13 @@ def test_pages_of_fifty_walk_through_all_and_back(
         ("status=failed", {"failed", "refused"}),
         ("status=fallback", {"fallback", "failed"}),
         ("provider=sandbox-claude", {"fallback"}),
-        ("model=gpt-large", {"refused"}),
+        ("model=gpt-large", set()),
+        ("model=sandbox-large", {"fallback"}),
+        ("status=502", {"failed"}),
+        ("status=4xx", {"refused"}),
+        ("tag.team=legal", {"fallback"}),
+        ("tag.team=legal&tag.trace_id=other", set()),
+        ("provider=sandbox&provider=sandbox-claude", {"row", "fallback"}),
         ("model=sandbox-large&status=failed", set()),
         ("status=nonsense&key=nonsense&older=nonsense", {"row", "fallback", "failed", "refused"}),
     ],
@@ -134,7 +140,7 @@ def test_filters_in_the_address_narrow_the_list(
     assert {ids[i] for i in listed(answer)} == found
     if not found:
         assert "No request matches" in answer.content.decode()
-        assert "Clear the filters" in answer.content.decode()
+        assert "Clear filters" in answer.content.decode()
 
 
 def test_a_filter_by_key_shows_its_failures_too(browser: Client, write: Write, cast: Cast) -> None:

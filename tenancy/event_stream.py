@@ -1,0 +1,128 @@
+"""Server-sent events of one page: asked for every second, ended after ten minutes.
+
+1. A view behind ``member_page`` hands over ``poll``, which says what is new; it runs in the
+   organization's scope, once a second, only as long as its reader is signed in and a member.
+2. Under ASGI the stream waits without a thread; each poll borrows one, and a connection, briefly.
+   A server without an event loop (WSGI, as in tests) gets the same events from a thread of its own.
+3. Every 15 seconds without an event a comment keeps proxies from closing the connection; after
+   ten minutes ``done`` tells the page to ask again only if somebody still looks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from asgiref.sync import sync_to_async
+from django.core.handlers.asgi import ASGIRequest
+from django.db import connection
+from django.http import StreamingHttpResponse
+from django.utils import timezone
+
+from tenancy.pages import MemberRequest, memberships_of
+from tenancy.scope import tenant_scope
+
+POLL_S = 1.0
+COMMENT_S = 15.0
+STREAM_S = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One event: ``name`` is what the page listens for, ``id`` where it goes on after a break."""
+
+    name: str
+    data: str
+    id: str = ""
+
+    def encode(self) -> bytes:
+        """The event as bytes of the stream; no line of the data can begin another field."""
+        lines = [f"event: {self.name}"]
+        if self.id:
+            lines.append(f"id: {self.id}")
+        lines += [f"data: {line}" for line in self.data.splitlines() or [""]]
+        return ("\n".join(lines) + "\n\n").encode()
+
+
+DONE = Event("done", "")
+Poll = Callable[[], Sequence[Event]]
+
+
+def event_stream(request: MemberRequest, poll: Poll) -> StreamingHttpResponse:
+    """The response that tells a page what ``poll`` finds, until it closes or ten minutes pass."""
+    events = _Events(request, poll)
+    content = events.later() if isinstance(request, ASGIRequest) else events.now()
+    response = StreamingHttpResponse(content, content_type="text/event-stream; charset=utf-8")
+    # Compressed events arrive when the buffer is full, which is never; proxies gather them too.
+    response["Content-Encoding"] = "identity"
+    response["X-Accel-Buffering"] = "no"
+    response["Cache-Control"] = "no-store"
+    return response
+
+
+class _Events:
+    """What is sent to one reader, and when."""
+
+    def __init__(self, request: MemberRequest, poll: Poll) -> None:
+        self._request = request
+        self._poll = poll
+        self._end = time.monotonic() + STREAM_S
+        self._said = time.monotonic()
+
+    async def later(self) -> AsyncIterator[bytes]:
+        """For an event loop."""
+        # The view asked in this request's own thread, whose connection would stay taken.
+        await sync_to_async(_give_back)()
+        look = sync_to_async(self._look, thread_sensitive=False)
+        yield b": open\n\n"
+        while (piece := await look()) is not None:
+            if piece:
+                yield piece
+            await asyncio.sleep(POLL_S)
+        yield DONE.encode()
+
+    def now(self) -> Iterator[bytes]:
+        """For a server that gives each connection a thread."""
+        yield b": open\n\n"
+        while (piece := self._look()) is not None:
+            if piece:
+                yield piece
+            time.sleep(POLL_S)
+        yield DONE.encode()
+
+    def _look(self) -> bytes | None:
+        """What to send now, perhaps nothing; None when the stream is to end."""
+        now = time.monotonic()
+        if now >= self._end:
+            return None
+        member = self._request.member
+        try:
+            if not self._may_read():
+                return None
+            with timezone.override(member.zone()), tenant_scope(member.organization_id):
+                events = self._poll()
+        finally:
+            _give_back()
+        if events:
+            self._said = now
+            return b"".join(event.encode() for event in events)
+        if now - self._said >= COMMENT_S:
+            self._said = now
+            return b": still here\n\n"
+        return b""
+
+    def _may_read(self) -> bool:
+        """Whether the reader is still signed in and belongs to the organization."""
+        member, session = self._request.member, self._request.session
+        if not session.session_key or not session.exists(session.session_key):
+            return False
+        organizations = {m.organization_id for m in memberships_of(member.user)}
+        return member.organization_id in organizations
+
+
+def _give_back() -> None:
+    """Puts the thread's connection back into the pool; a transaction around keeps its own."""
+    if not connection.in_atomic_block:
+        connection.close()
