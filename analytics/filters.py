@@ -191,8 +191,9 @@ def _in_time(
     found: Filters, reader: _Reader, *, now: datetime, zone: ZoneInfo, default: str
 ) -> Filters:
     given = reader.text("from"), reader.text("to")
-    asked = reader.choice("range", tuple(RANGES)) or default
-    if any(given):
+    asked = reader.choice("range", (*RANGES, CUSTOM))
+    # A named range holds against ends that a form still had in its fields.
+    if any(given) and asked in ("", CUSTOM):
         start = reader.moment("from", given[0], zone)
         until = reader.moment("to", given[1], zone)
         if start and until and until <= start:
@@ -202,6 +203,7 @@ def _in_time(
         elif start or until:
             end = until or (_ceil(now) if start else None)
             return replace(found, range=CUSTOM, start=start, until=end, given=given)
+    asked = asked if asked in RANGES else default
     if asked not in RANGES:
         return found
     end = _ceil(now)
@@ -261,7 +263,14 @@ class _Reader:
             for name in self._query
             if name.startswith(_TAG)
         ]
-        return tuple((name, value) for name, value in found if name and value)[:TAGS_MAX]
+        # A form has one field for both: team=legal.
+        for typed in self._query.get("tag", ()):
+            name, _, value = self._clean("tag", typed, 712).partition("=")
+            if typed and not value:
+                self.complain("tag", "A tag is written as name=value, such as team=legal.")
+            found.append((name.strip(), value.strip()))
+        kept = {name: value for name, value in found if name and value}
+        return tuple(kept.items())[:TAGS_MAX]
 
     def choice(self, name: str, choices: tuple[str, ...]) -> str:
         value = self.text(name)

@@ -14,7 +14,7 @@ from uuid import UUID
 from django.db import connection
 from django.db.models import Q, QuerySet, Sum
 
-from analytics.models import Call, Rollup
+from analytics.models import Call, LatencyRollup, Rollup
 from lib.ids import uuid7_time_ms
 
 PAGE_CALLS = 50
@@ -82,11 +82,16 @@ class CallPage:
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """How many of the last calls a limit would have touched."""
+    """How many of the last calls a limit would have touched, and what they were without one.
+
+    ``dearest_nano`` and ``p95_ms`` are None without calls.
+    """
 
     calls: int
     dearer: int
     slower: int
+    dearest_nano: int | None
+    p95_ms: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +110,20 @@ class Spend:
 
     total_nano: int
     own_nano: int
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderDay:
+    """What one provider answered: calls, those that succeeded, and their cost."""
+
+    calls: int
+    successes: int
+    cost_nano: int
+
+    @property
+    def failed_percent(self) -> float:
+        """How many of a hundred calls failed there."""
+        return round(100 * (self.calls - self.successes) / self.calls, 1) if self.calls else 0.0
 
 
 def calls(organization_id: UUID, filters: Filters) -> QuerySet[Call]:
@@ -279,20 +298,69 @@ def calls_of_key(organization_id: UUID, key_id: UUID, since: datetime) -> int:
     return int(rows.aggregate(calls=Sum("calls"))["calls"] or 0)
 
 
+def provider_days(organization_id: UUID, since: datetime) -> dict[str, ProviderDay]:
+    """What each provider answered since a moment, by slug, from the rollups: whole hours."""
+    hour = since.replace(minute=0, second=0, microsecond=0)
+    rows = (
+        Rollup.objects.filter(organization_id=organization_id, hour__gte=hour)
+        .exclude(provider="")
+        .values_list("provider")
+        .annotate(Sum("calls"), Sum("successes"), Sum("cost_nano"))
+    )
+    return {slug: ProviderDay(calls, good, int(cost)) for slug, calls, good, cost in rows}
+
+
 def recent_effect(
-    organization_id: UUID, *, cost_nano: int | None, latency_ms: int | None
+    organization_id: UUID,
+    user_id: UUID | None = None,
+    *,
+    cost_nano: int | None,
+    latency_ms: int | None,
 ) -> Effect:
-    """How many of the last ten thousand calls cost more, or took longer, than these limits."""
+    """What the last ten thousand calls, of everybody or of one user, were; one query."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT count(*), count(*) FILTER (WHERE cost_nano > %s),"
-            " count(*) FILTER (WHERE latency_ms > %s)"
-            " FROM (SELECT cost_nano, latency_ms FROM router_analytics"
-            "  WHERE organization_id = %s ORDER BY created_at DESC LIMIT %s) AS recent",
-            [cost_nano, latency_ms, organization_id, RECENT_CALLS],
+            "SELECT count(*), count(*) FILTER (WHERE cost_nano > %(cost)s),"
+            " count(*) FILTER (WHERE latency_ms > %(latency)s), max(cost_nano),"
+            " percentile_disc(0.95) WITHIN GROUP (ORDER BY latency_ms) FILTER (WHERE success)"
+            " FROM (SELECT cost_nano, latency_ms, success FROM router_analytics"
+            "  WHERE organization_id = %(organization)s"
+            "  AND (%(user)s::uuid IS NULL OR user_id = %(user)s)"
+            "  ORDER BY created_at DESC LIMIT %(calls)s) AS recent",
+            {
+                "cost": cost_nano,
+                "latency": latency_ms,
+                "organization": organization_id,
+                "user": user_id,
+                "calls": RECENT_CALLS,
+            },
         )
         row = cursor.fetchone()
     return Effect(*row)
+
+
+def typical_tokens(organization_id: UUID, since: datetime) -> tuple[int, int] | None:
+    """Mean input and output tokens of a successful call since an hour; None without any."""
+    rows = Rollup.objects.filter(organization_id=organization_id, hour__gte=since, status=200)
+    found = rows.aggregate(
+        calls=Sum("calls"), input=Sum("input_tokens"), output=Sum("output_tokens")
+    )
+    if not found["calls"]:
+        return None
+    return round(found["input"] / found["calls"]), round(found["output"] / found["calls"])
+
+
+def latencies(organization_id: UUID, since: datetime) -> dict[tuple[str, str], dict[int, int]]:
+    """Latency buckets of successful calls since an hour, by provider and model; one query."""
+    rows = (
+        LatencyRollup.objects.filter(organization_id=organization_id, hour__gte=since)
+        .values_list("provider", "model_used", "bucket")
+        .annotate(total=Sum("calls"))
+    )
+    found: dict[tuple[str, str], dict[int, int]] = {}
+    for provider, model, bucket, total in rows:
+        found.setdefault((provider, model), {})[bucket] = total
+    return found
 
 
 def _newer_than(found: QuerySet[Call], cursor: Cursor) -> QuerySet[Call]:

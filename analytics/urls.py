@@ -1,12 +1,15 @@
-"""Addresses under /requests."""
+"""Addresses under /requests and of the Analytics tab."""
 
 from __future__ import annotations
 
 from django.urls import path
 
-from analytics import views, views_organization
+from analytics import dashboard, views, views_organization
 
 urlpatterns = [
+    path("enterprise-router/analytics", dashboard.page),
+    path("enterprise-router/analytics/export", dashboard.export_calls),
+    path("enterprise-router/analytics/fig/<slug:name>.json", dashboard.figure),
     path("requests", views.requests),
     path("requests/newer", views.newer),
     path("requests/live", views.live),

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from genai_prices.data_snapshot import DataSnapshot
     from genai_prices.types import ConditionalPrice, ModelInfo, ModelPrice, Provider
 
+    from catalog.models import Deployment
+    from catalog.models import Provider as Vendor
+
 # The newest change that the installed version of the list records.
 LIST_DATE = "2026-11-09"
 
@@ -83,6 +86,19 @@ def price_for(provider: str, model: str, *, at: datetime) -> Price | None:
         source=f"{_list_name()} {urls[0]}".rstrip(),
         as_of=since or LIST_DATE,
     )
+
+
+def price_of(deployment: Deployment, provider: Vendor, *, at: datetime) -> Price | None:
+    """The organization's own price where it set one, else the price list's of that moment."""
+    if deployment.input_nano_per_mtok is not None:
+        return Price(
+            input=deployment.input_nano_per_mtok,
+            cached=deployment.cached_nano_per_mtok,
+            output=deployment.output_nano_per_mtok or 0,
+            source=deployment.price_source or "set by the organization",
+            as_of=deployment.price_as_of.isoformat() if deployment.price_as_of else "",
+        )
+    return price_for(provider.preset, deployment.upstream_model, at=at)
 
 
 def next_change(provider: str, model: str, *, at: datetime) -> datetime | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from uuid import UUID
 
 from django.db.models import Prefetch, QuerySet
@@ -35,6 +36,26 @@ def deployment(provider: Provider, model: str) -> Deployment | None:
     return Deployment.objects.filter(
         organization_id=provider.organization_id, provider=provider, model=model
     ).first()
+
+
+def deployment_of(provider: Provider, deployment_id: UUID) -> Deployment | None:
+    """The provider's deployment of that id, active or not."""
+    return Deployment.objects.filter(
+        organization_id=provider.organization_id, provider=provider, id=deployment_id
+    ).first()
+
+
+def deployments_of(organization_id: UUID, provider_ids: Sequence[UUID]) -> QuerySet[Deployment]:
+    """Every deployment of some providers, active or not, by model."""
+    return Deployment.objects.filter(
+        organization_id=organization_id, provider_id__in=provider_ids
+    ).order_by("model", "id")
+
+
+def model_names(provider: Provider) -> list[str]:
+    """The models that a provider has, active or not."""
+    rows = Deployment.objects.filter(organization_id=provider.organization_id, provider=provider)
+    return list(rows.values_list("model", flat=True))
 
 
 def deployments(organization_id: UUID) -> QuerySet[Deployment]:

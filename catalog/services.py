@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
-import unicodedata
 from collections.abc import Mapping, Sequence
 from datetime import date
 from decimal import Decimal
@@ -14,11 +12,23 @@ from uuid import UUID
 from django.conf import settings
 from django.db import IntegrityError, transaction
 
+from catalog.checks import (
+    REGION_CHARS_MAX,
+    check_local,
+    check_models,
+    check_prices,
+    check_slug,
+    checked_address,
+    checked_line,
+    checked_model_name,
+    checked_name,
+    invalid,
+)
 from catalog.models import Credential, Deployment, Provider
 from catalog.presets import PRESETS, ModelPreset, Preset
 from catalog.sandbox.models import MODELS
 from lib.errors import RouterError
-from lib.money import NANO_PER_USD, USD_MAX, nano_from_usd
+from lib.money import nano_from_usd
 from lib.netguard import parse_base_url
 from lib.secretbox import open_, seal
 from tenancy import audit
@@ -27,19 +37,11 @@ from tenancy.models import new_id
 from tenancy.scope import tenant_scope
 
 SECRET_CHARS_MAX = 4096
-NAME_CHARS_MAX = 80
-REGION_CHARS_MAX = 40
 SOURCE_CHARS_MAX = 200
 SANDBOX_SLUG = "sandbox"
 SANDBOX_SECRET = "sandbox"  # noqa: S105  the sandbox takes any key
 SANDBOX_PRICES = "sandbox: no money is charged"
 KEY_ID = 1
-
-_SLUG = re.compile(r"[-\w]{1,40}", re.ASCII)
-
-
-def _invalid(param: str, message: str) -> RouterError:
-    return RouterError(422, "invalid_value", message, param=param)
 
 
 def connect_provider(
@@ -53,29 +55,34 @@ def connect_provider(
     base_url: str = "",
     region: str = "",
     models: Sequence[ModelPreset] | None = None,
+    is_local: bool | None = None,
+    confirm_local: bool = False,
 ) -> Provider:
     """A provider with its credential and the preset's deployments.
 
-    ``base_url`` is needed where the preset's address has gaps. Raises ``RouterError`` (422)
-    naming the field that is wrong, 409 when the slug is taken.
+    ``base_url`` is needed where the preset's address has gaps. ``is_local`` is the preset's unless
+    given; at an address that may be public it needs ``confirm_local``. Raises ``RouterError``
+    (422) naming the field that is wrong, 409 when the slug is taken.
     """
     known = PRESETS.get(preset)
     if known is None:
-        raise _invalid("preset", f"Choose one of: {', '.join(PRESETS)}.")
+        raise invalid("preset", f"Choose one of: {', '.join(PRESETS)}.")
     address = base_url or known.base_url
     if "{" in address:
-        raise _invalid("base_url", f"{known.name} needs its address: {known.base_url}")
+        raise invalid("base_url", f"{known.name} needs its address: {known.base_url}")
     provider = Provider(
         organization_id=organization_id,
         slug=slug or known.slug,
         preset=known.slug,
-        name=_line(name or known.name, "name", NAME_CHARS_MAX),
-        base_url=_checked_address(address),
+        name=checked_name(name or known.name),
+        base_url=checked_address(address),
         wire=known.wire,
         auth=known.auth,
-        region=_line(region, "region", REGION_CHARS_MAX),
-        is_local=known.is_local,
+        region=checked_line(region, "region", REGION_CHARS_MAX),
+        is_local=known.is_local if is_local is None else is_local,
     )
+    if provider.is_local:
+        check_local(provider.base_url, confirmed=confirm_local)
     with tenant_scope(organization_id):
         _save_new(provider)
         if secret:
@@ -90,7 +97,7 @@ def connect_sandbox(organization_id: UUID, *, base_url: str, actor: Actor) -> Pr
 
     Raises ``RouterError``: 422 for an address that may not be used, 409 when it is connected.
     """
-    address = _checked_address(f"{base_url}/v1")
+    address = checked_address(f"{base_url}/v1")
     with tenant_scope(organization_id):
         speaks = {}
         for wire, slug, name in (
@@ -132,20 +139,34 @@ def connect_sandbox(organization_id: UUID, *, base_url: str, actor: Actor) -> Pr
 
 
 def add_deployment(
-    provider: Provider, model: ModelPreset, *, actor: Actor, prices: Mapping[str, Any] | None = None
+    provider: Provider,
+    model: ModelPreset,
+    *,
+    actor: Actor,
+    prices: Mapping[str, Any] | None = None,
+    upstream_model: str = "",
+    region: str = "",
 ) -> Deployment:
     """One more model at a provider; ``prices`` are nano-USD per million tokens by column.
 
-    Raises ``RouterError``: 422 naming the field that is wrong, 409 when it has that model.
+    ``upstream_model`` is the provider's own name for it, where that differs, as on Azure. Raises
+    ``RouterError``: 422 naming the field that is wrong, 409 when it has that model.
     """
+    there = checked_model_name(upstream_model, "upstream_model") if upstream_model else model.name
+    more = {
+        "upstream_model": there,
+        "region": checked_line(region, "region", REGION_CHARS_MAX),
+    }
     with tenant_scope(provider.organization_id):
         try:
             with transaction.atomic():
-                deployment = _deploy(provider, [model], prices)[0]
+                deployment = _deploy(provider, [model], {**(prices or {}), **more})[0]
         except IntegrityError:
             taken = f"{provider.name} has the model {model.name} already."
             raise RouterError(409, "already_exists", taken, param="model") from None
-        _record(provider, actor, "deployment.create", after={"model": model.name, **(prices or {})})
+        told = {name: value for name, value in more.items() if value not in ("", model.name)}
+        after = {"model": model.name, **told, **(prices or {})}
+        _record(provider, actor, "deployment.create", after=after)
     return deployment
 
 
@@ -173,14 +194,21 @@ def set_credential(provider: Provider, secret: str, *, actor: Actor) -> Credenti
 
 
 def change_address(
-    provider: Provider, base_url: str, *, actor: Actor, secret: str = ""
+    provider: Provider,
+    base_url: str,
+    *,
+    actor: Actor,
+    secret: str = "",
+    is_local: bool | None = None,
+    confirm_local: bool = False,
 ) -> Provider:
     """Moves a provider; its credential was for the old address and is retired.
 
     ``secret`` is sealed for the new address in the same step; without one the provider is not
-    called until ``set_credential``, unless it is local. Raises ``RouterError`` (422).
+    called until ``set_credential``, unless it is local. ``is_local`` stays as it is unless given;
+    at an address that may be public it needs ``confirm_local``. Raises ``RouterError`` (422).
     """
-    address = _checked_address(base_url)
+    address = checked_address(base_url)
     with tenant_scope(provider.organization_id):
         moved = Provider.objects.select_for_update().get(
             organization_id=provider.organization_id, id=provider.id
@@ -188,10 +216,17 @@ def change_address(
         old = Credential.objects.filter(
             organization_id=moved.organization_id, provider=moved, active=True
         )
-        before = {"base_url": moved.base_url, "credential": "set" if old.exists() else "none"}
+        before = {
+            "base_url": moved.base_url,
+            "is_local": moved.is_local,
+            "credential": "set" if old.exists() else "none",
+        }
+        moved.is_local = moved.is_local if is_local is None else is_local
+        if moved.is_local:
+            check_local(address, confirmed=confirm_local)
         old.update(active=False)
         moved.base_url = address
-        moved.save(update_fields=["base_url", "updated_at"])
+        moved.save(update_fields=["base_url", "is_local", "updated_at"])
         if secret:
             _seal(moved, secret)
         audit.record(
@@ -202,7 +237,11 @@ def change_address(
             object_id=moved.id,
             name=moved.name,
             before=before,
-            after={"base_url": address, "credential": "set anew" if secret else "none"},
+            after={
+                "base_url": address,
+                "is_local": moved.is_local,
+                "credential": "set anew" if secret else "none",
+            },
         )
     return moved
 
@@ -222,13 +261,10 @@ def set_price(
     Prices are nano-USD per million tokens; without ``cached_nano`` cached tokens cost what input
     does. Raises ``RouterError`` (422) naming the field that is wrong.
     """
-    prices = {"input": input_nano, "output": output_nano, "cached": cached_nano}
-    for kind, nano in prices.items():
-        if nano is not None and not 0 <= nano <= USD_MAX * NANO_PER_USD:
-            raise _invalid(kind, f"A price is from nothing to ${USD_MAX:,} per million tokens.")
-    source = _line(source, "source", SOURCE_CHARS_MAX)
+    check_prices({"input": input_nano, "output": output_nano, "cached": cached_nano})
+    source = checked_line(source, "source", SOURCE_CHARS_MAX)
     if not source:
-        raise _invalid("source", "Say where the price is from, such as a contract or a page.")
+        raise invalid("source", "Say where the price is from, such as a contract or a page.")
     with tenant_scope(deployment.organization_id):
         priced = Deployment.objects.select_for_update().get(
             organization_id=deployment.organization_id, id=deployment.id
@@ -256,7 +292,7 @@ def set_price(
 def _seal(provider: Provider, secret: str) -> Credential:
     secret = secret.strip()
     if not 1 <= len(secret) <= SECRET_CHARS_MAX or not (secret.isascii() and secret.isprintable()):
-        raise _invalid("secret", "The credential is one line of plain characters.")
+        raise invalid("secret", "The credential is one line of plain characters.")
     origin = origin_of(provider.base_url)
     Credential.objects.filter(
         organization_id=provider.organization_id, provider=provider, active=True
@@ -305,17 +341,9 @@ def _aad(credential: Credential) -> str:
     return f"catalog_credential|secret|{credential.organization_id}|{credential.id}"
 
 
-def _line(text: str, param: str, chars_max: int) -> str:
-    text = text.strip()
-    if len(text) > chars_max or any(unicodedata.category(c) in ("Cc", "Cs") for c in text):
-        raise _invalid(param, f"This is one line of at most {chars_max} characters.")
-    return text
-
-
 def _save_new(provider: Provider) -> None:
     """Saves it; the unique constraint decides, so that of two at once one is told."""
-    if not _SLUG.fullmatch(provider.slug):
-        raise _invalid("slug", "A slug is 1 to 40 letters, digits, hyphens and underscores.")
+    check_slug(provider.slug)
     try:
         with transaction.atomic():
             provider.save(force_insert=True)
@@ -324,38 +352,21 @@ def _save_new(provider: Provider) -> None:
         raise RouterError(409, "already_exists", taken, param="slug") from None
 
 
-def _checked_address(base_url: str) -> str:
-    try:
-        parse_base_url(base_url, allowed=settings.PRIVATE_NETWORKS)
-    except ValueError as why:
-        raise _invalid("base_url", str(why)) from None
-    return base_url.rstrip("/")
-
-
-def _check_models(models: Sequence[ModelPreset]) -> None:
-    for model in models:
-        if flaw := model.flaw():
-            raise _invalid(*flaw)
-    if len({model.name for model in models}) < len(models):
-        raise _invalid("model", "A model is given twice.")
-
-
 def _deploy(
-    provider: Provider, models: Sequence[ModelPreset], prices: Mapping[str, Any] | None = None
+    provider: Provider, models: Sequence[ModelPreset], more: Mapping[str, Any] | None = None
 ) -> list[Deployment]:
-    _check_models(models)
+    check_models(models)
     return [
         Deployment.objects.create(
             organization_id=provider.organization_id,
             provider=provider,
             model=model.name,
-            upstream_model=model.name,
             operation=model.operation,
             context_window=model.context_window,
             max_output_tokens=model.max_output_tokens,
             capabilities=sorted(model.capabilities),
             quality=model.quality,
-            **(prices or {}),
+            **{"upstream_model": model.name, **(more or {})},
         )
         for model in models
     ]

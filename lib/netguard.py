@@ -161,6 +161,20 @@ def parse_base_url(url: str, *, allowed: tuple[Network, ...] = ()) -> Origin:
     )
 
 
+def is_surely_private(origin: Origin, allowed: tuple[Network, ...]) -> bool:
+    """Whether an origin can lead into ``allowed`` networks alone, whatever names resolve to.
+
+    An address in one does; so does plain http, which is not connected to anything else.
+    """
+    if origin.scheme == "http":
+        return True
+    try:
+        address = ipaddress.ip_address(origin.host)
+    except ValueError:
+        return False
+    return any(address.version == network.version and address in network for network in allowed)
+
+
 def _host(written: str) -> tuple[str, Address | None]:
     """The host in its one normal form, and its address if it is one."""
     host = written.removesuffix(".").lower()

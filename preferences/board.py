@@ -7,21 +7,24 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
+from urllib.parse import urlencode
 
 from django.utils import timezone
 
-from analytics.selectors import recent_effect, spend_by_day
+from analytics.selectors import Effect, recent_effect, spend_by_day
 from catalog.models import Provider
 from catalog.selectors import providers
 from lib.money import format_usd
-from preferences.core import Priority
+from preferences.core import Priority, effective
 from preferences.forms import FIELDS, Providers
 from preferences.models import UserRouterPreferences
-from preferences.selectors import preferences_row
+from preferences.outlook import Outlook, outlook
+from preferences.selectors import preferences_row, wishes
 from tenancy.core import Role
 from tenancy.models import AuditEntry
 from tenancy.pages import Member
 from tenancy.selectors import audit_entries
+from tenancy.shell import exists
 
 MEANS = {
     Priority.BALANCED: "weighs cost, speed and quality against each other; cost a little more.",
@@ -32,6 +35,8 @@ MEANS = {
 }
 
 
+AUDIT_LOG = "/audit-log"
+SEARCHED_FROM = 5
 SPREAD_DAYS = 7
 # From here on cents say nothing about a whole day.
 _CENTS_NANO_MAX = 10 * 10**9
@@ -97,6 +102,11 @@ class ProviderList:
     addable: tuple[Chip, ...]
 
     @property
+    def long(self) -> bool:
+        """Whether there are so many to add that one searches among them."""
+        return len(self.addable) > SEARCHED_FROM
+
+    @property
     def label(self) -> str:
         """The list's name for people."""
         return f"{self.name.capitalize()} providers"
@@ -114,6 +124,7 @@ class Board:
     chosen_providers: Control
     changed_by: str
     changed_at: datetime | None
+    trail: str
 
     @property
     def mine(self) -> bool:
@@ -180,13 +191,16 @@ def may_change(scope: Scope, member: Member) -> Role:
 
 
 def build(scope: Scope, member: Member) -> Board:
-    """The page as it is stored. Seven queries, whatever the organization holds."""
+    """The page as it is stored. Ten queries, whatever the organization holds."""
     own = row_of(scope, member)
     above = row_of(Scope.ORGANIZATION, member) if scope is Scope.MINE else None
     catalog = [p for p in providers(member.organization_id) if p.active]
     editable = member.may(may_change(scope, member))
     entry = _last_change(own)
-    midnights = member.midnights(timezone.now(), SPREAD_DAYS)
+    now = timezone.now()
+    midnights = member.midnights(now, SPREAD_DAYS)
+    levels = [wishes(row) for row in (above, own) if row is not None]
+    ahead = outlook(member.organization_id, effective(levels), catalog, now=now)
     days = spend_by_day(member.organization_id, midnights, own.user_id)
     why_not = ""
     if not editable:
@@ -196,12 +210,20 @@ def build(scope: Scope, member: Member) -> Board:
         scope=scope,
         editable=editable,
         why_not=why_not,
-        controls=_controls(own, above, days, local=any(p.is_local for p in catalog)),
+        controls=_controls(own, above, days, ahead),
         lists=_lists(own, above, catalog),
         chosen_providers=Control("providers", "", providers_of(own).text(), ""),
         changed_by=entry.actor if entry else "",
         changed_at=entry.created_at if entry else None,
+        trail=trail_of(own),
     )
+
+
+def trail_of(row: Row) -> str:
+    """Where the changes of a row are listed; nothing where no page lists them or none was made."""
+    if row._state.adding or not exists(AUDIT_LOG):
+        return ""
+    return f"{AUDIT_LOG}?{urlencode({'object': row.id})}"
 
 
 def moved(before: Providers, after: Providers, names: Mapping[str, str]) -> str:
@@ -240,19 +262,18 @@ def _last_change(row: Row) -> AuditEntry | None:
 
 
 def _controls(
-    own: Row, above: Row | None, days: Sequence[int], *, local: bool
+    own: Row, above: Row | None, days: Sequence[int], ahead: Outlook | None
 ) -> dict[str, Control]:
     effect = recent_effect(
         own.organization_id,
+        own.user_id,
         cost_nano=own.max_cost_per_request_nano,
         latency_ms=own.max_latency_ms,
     )
     hints = {
-        "priority": _priority_hint(own, above, local=local),
-        "max-cost": _limit_hint(own, above, "max-cost", effect.calls, effect.dearer, "cost more"),
-        "max-latency": _limit_hint(
-            own, above, "max-latency", effect.calls, effect.slower, "took longer"
-        ),
+        "priority": _priority_hint(own, above, ahead),
+        "max-cost": _limit_hint(own, above, "max-cost", effect),
+        "max-latency": _limit_hint(own, above, "max-latency", effect),
         "cost-threshold": (_threshold_hint(own.cost_alert_threshold_nano, days), False),
     }
     made = {}
@@ -265,20 +286,20 @@ def _controls(
     return made
 
 
-def _priority_hint(own: Row, above: Row | None, *, local: bool) -> tuple[str, bool]:
+def _priority_hint(own: Row, above: Row | None, ahead: Outlook | None) -> tuple[str, bool]:
     inherited = Priority((above and above.default_priority) or Priority.BALANCED)
     held = Priority(own.default_priority) if own.default_priority else inherited
     if inherited is Priority.PRIVACY and held is not Priority.PRIVACY:
         return "No effect: the organization asks for privacy, and that holds for everybody.", True
     hint = f"{held.capitalize()}: {MEANS[held]}"
-    if held is Priority.PRIVACY and not local:
+    if ahead is not None:
+        return f"{hint} {ahead}", False
+    if held is Priority.PRIVACY:
         return f"{hint} None is connected yet, so every request is refused.", True
-    return hint, False
+    return f"{hint} No model may answer yet: add a provider, or unblock one.", True
 
 
-def _limit_hint(
-    own: Row, above: Row | None, name: str, calls: int, over: int, did: str
-) -> tuple[str, bool]:
+def _limit_hint(own: Row, above: Row | None, name: str, effect: Effect) -> tuple[str, bool]:
     column = FIELDS[name].column
     mine, theirs = getattr(own, column), getattr(above, column) if above else None
     if mine is not None and theirs is not None and mine > theirs:
@@ -286,11 +307,24 @@ def _limit_hint(
         return f"No effect: the organization's limit of {lower} is lower.", True
     if mine is None and theirs is not None:
         return f"The organization's limit of {shown_to_people(name, theirs)} holds.", False
+    last = f"the last {effect.calls:,} requests"
     if mine is None:
-        return "No limit.", False
-    if not calls:
+        return _unlimited(name, effect, last), False
+    if not effect.calls:
         return "", False
-    return f"{over:,} of the last {calls:,} requests {did}.", False
+    if name == "max-latency":
+        return f"{effect.slower:,} of {last} took longer.", False
+    # What a call may cost is more than it costs in the end, so these are the least.
+    least = f"At least {effect.dearer:,} of {last} would have been refused."
+    return least if effect.dearer else f"0 of {last} cost more.", False
+
+
+def _unlimited(name: str, effect: Effect, last: str) -> str:
+    if name == "max-cost" and effect.dearest_nano:
+        return f"No limit. The dearest of {last} cost {format_usd(effect.dearest_nano)}."
+    if name == "max-latency" and effect.p95_ms:
+        return f"No limit. 95% of {last} took up to {effect.p95_ms:,} ms."
+    return "No limit."
 
 
 def _threshold_hint(threshold: int | None, days: Sequence[int]) -> str:

@@ -1,8 +1,8 @@
-"""How preferences of several levels become one: a lower level tightens, never loosens. Pure."""
+"""What preferences mean: how several levels become one, and what each priority weighs. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -17,6 +17,14 @@ class Priority(StrEnum):
     PRIVACY = "privacy"
 
 
+# How much cost, speed and quality weigh under each priority.
+WEIGHTS = {
+    Priority.COST: (1.0, 0.0, 0.0),
+    Priority.SPEED: (0.0, 1.0, 0.0),
+    Priority.QUALITY: (0.0, 0.0, 1.0),
+    Priority.BALANCED: (0.4, 0.3, 0.3),
+    Priority.PRIVACY: (0.4, 0.3, 0.3),
+}
 LATENCY_MS_MIN = 50
 LATENCY_MS_MAX = 600_000
 
@@ -67,6 +75,40 @@ def effective(levels: Iterable[Preferences]) -> Preferences:
     for level in levels:
         result = tighten(result, level)
     return result
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What one deployment would do for a call; None where it is not known.
+
+    ``quality`` is 0 to 100.
+    """
+
+    estimate_nano: int | None
+    expected_ms: int | None
+    quality: int
+
+
+def scores(priority: Priority, offers: Sequence[Offer]) -> list[float]:
+    """How good each offer is under a priority, relative to the best of them; 1 is the most."""
+    cost, speed, quality = WEIGHTS[priority]
+    cheapest = min((o.estimate_nano for o in offers if o.estimate_nano), default=0)
+    fastest = min((o.expected_ms for o in offers if o.expected_ms), default=0)
+    best = max((o.quality for o in offers), default=0) or 1
+    return [
+        cost * _relative(cheapest, offer.estimate_nano)
+        # What was never measured counts as fast, so that it gets measured.
+        + speed * (1.0 if offer.expected_ms is None else _relative(fastest, offer.expected_ms))
+        + quality * offer.quality / best
+        for offer in offers
+    ]
+
+
+def _relative(best: int, value: int | None) -> float:
+    """1 for the best, towards 0 for the worse; 0 where there is no figure, 1 where it is free."""
+    if value is None:
+        return 0.0
+    return 1.0 if value <= 0 else min(1.0, best / value)
 
 
 def _smaller(a: int | None, b: int | None) -> int | None:

@@ -33,6 +33,7 @@ urlpatterns = [
     path("", include("routing.urls")),
     path("palette", palette),
     path("", include("preferences.keys.urls")),
+    path("", include("routing.providers.urls")),
     path("api/docs", api_docs),
     path("api/", api_home),
     path("api/", api.urls),

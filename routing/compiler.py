@@ -19,8 +19,7 @@ from django.utils import timezone
 from catalog import selectors as catalog
 from catalog.models import Deployment as DeploymentRow
 from catalog.models import Provider
-from catalog.prices import next_change, price_for
-from catalog.pricing import Price
+from catalog.prices import next_change, price_of
 from catalog.services import open_secret
 from lib.netguard import parse_base_url
 from lib.secretbox import SecretError
@@ -163,7 +162,7 @@ class _Access:
 
 def _deployment(row: DeploymentRow, access: _Access, now: datetime) -> Deployment:
     provider = access.provider
-    price = _price(row, provider, now)
+    price = price_of(row, provider, at=now)
     return Deployment(
         id=row.id.hex,
         provider=provider.slug,
@@ -182,19 +181,6 @@ def _deployment(row: DeploymentRow, access: _Access, now: datetime) -> Deploymen
         target=access.target(row.operation),
         price_json=b"null" if price is None else orjson.dumps(price.record()),
     )
-
-
-def _price(row: DeploymentRow, provider: Provider, now: datetime) -> Price | None:
-    """The organization's own price where it set one, else the price list's of now."""
-    if row.input_nano_per_mtok is not None:
-        return Price(
-            input=row.input_nano_per_mtok,
-            cached=row.cached_nano_per_mtok,
-            output=row.output_nano_per_mtok or 0,
-            source=row.price_source or "set by the organization",
-            as_of=row.price_as_of.isoformat() if row.price_as_of else "",
-        )
-    return price_for(provider.preset, row.upstream_model, at=now)
 
 
 def _prices_hold_s(

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from catalog.pricing import cost_nano, upper_bound_nano
 from catalog.usage import Usage
 from lib.money import format_usd
-from preferences.core import Preferences, Priority
+from preferences.core import Offer, Preferences, Priority, scores
 from routing.model import (
     HEALTHY,
     Call,
@@ -33,15 +33,6 @@ RETRY_AFTER_MAX_S = 10.0
 # The mean answer of the public Azure 2023 conversation trace (19,366 calls).
 OUTPUT_TOKENS_EXPECTED = 211
 BACKOFF_S = (0.2, 0.6)
-
-# How much cost, speed and quality weigh under each priority.
-WEIGHTS = {
-    Priority.COST: (1.0, 0.0, 0.0),
-    Priority.SPEED: (0.0, 1.0, 0.0),
-    Priority.QUALITY: (0.0, 0.0, 1.0),
-    Priority.BALANCED: (0.4, 0.3, 0.3),
-    Priority.PRIVACY: (0.4, 0.3, 0.3),
-}
 
 
 def decide(
@@ -172,20 +163,9 @@ def _why_not(
 
 def _rank(kept: list[Candidate], wanted: Preferences) -> list[Candidate]:
     """Survivors in the order in which they are tried."""
-    cost, speed, quality = WEIGHTS[wanted.priority or Priority.BALANCED]
-    cheapest = min((c.estimate_nano for c in kept if c.estimate_nano), default=0)
-    fastest = min((c.expected_ms for c in kept if c.expected_ms), default=0)
-    best = max(c.deployment.quality for c in kept) or 1
-    scored = [
-        replace(
-            c,
-            score=cost * _relative(cheapest, c.estimate_nano)
-            # What was never measured counts as fast, so that it gets measured.
-            + speed * (1.0 if c.expected_ms is None else _relative(fastest, c.expected_ms))
-            + quality * c.deployment.quality / best,
-        )
-        for c in kept
-    ]
+    offers = [Offer(c.estimate_nano, c.expected_ms, c.deployment.quality) for c in kept]
+    judged = scores(wanted.priority or Priority.BALANCED, offers)
+    scored = [replace(c, score=score) for c, score in zip(kept, judged, strict=True)]
     preferred = wanted.preferred_providers
 
     def order(c: Candidate) -> tuple[bool, bool, float, float, int, str]:
@@ -199,13 +179,6 @@ def _rank(kept: list[Candidate], wanted: Preferences) -> list[Candidate]:
         )
 
     return sorted(scored, key=order)
-
-
-def _relative(best: int, value: int | None) -> float:
-    """1 for the best, towards 0 for the worse; 0 where there is no figure, 1 where it is free."""
-    if value is None:
-        return 0.0
-    return 1.0 if value <= 0 else min(1.0, best / value)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from enum import StrEnum
@@ -117,7 +118,22 @@ def member_page(
     gets the one chosen last, or the oldest. Where the organization requires a second factor, who
     has none sets one up first.
     """
+    return _gated(view, in_scope=True)
 
+
+def waiting_page(
+    view: Callable[Concatenate[MemberRequest, P], HttpResponseBase],
+) -> Callable[Concatenate[HttpRequest, P], HttpResponseBase]:
+    """As ``member_page`` for a view that waits for another server: it opens scopes by itself.
+
+    A scope is a transaction, which nobody may hold open for seconds.
+    """
+    return _gated(view, in_scope=False)
+
+
+def _gated(
+    view: Callable[Concatenate[MemberRequest, P], HttpResponseBase], *, in_scope: bool
+) -> Callable[Concatenate[HttpRequest, P], HttpResponseBase]:
     def gated(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
         user = cast(User, request.user)
         memberships = memberships_of(user)
@@ -133,8 +149,9 @@ def member_page(
             swaps = "HX-Request" in request.headers
             return HttpResponseClientRedirect(ENROLL) if swaps else HttpResponseRedirect(ENROLL)
         zone = mine.member.zone()
-        with timezone.override(zone), tenant_scope(mine.member.organization_id):
-            mine.in_scope = True
+        scope = tenant_scope(mine.member.organization_id) if in_scope else nullcontext()
+        with timezone.override(zone), scope:
+            mine.in_scope = in_scope
             try:
                 return view(mine, *args, **kwargs)
             finally:

@@ -107,6 +107,47 @@
     }
   });
 
+  // A list to pick from: words narrow it, arrows walk it, Escape closes it where it was opened.
+  const picks = (pick) => [...pick.querySelectorAll('.picks-list button')].filter((one) => !one.hidden);
+  document.addEventListener('toggle', (event) => {
+    const pick = event.target;
+    if (!pick.matches('.pick') || !pick.open) return;
+    for (const other of document.querySelectorAll('.pick[open]')) if (other !== pick) other.open = false;
+    const first = pick.querySelector('.picks-words') || picks(pick)[0];
+    if (first) first.focus();
+  }, true);
+  document.addEventListener('input', (event) => {
+    const pick = event.target.closest('.pick');
+    if (!pick || !event.target.matches('.picks-words')) return;
+    const words = event.target.value.trim().toLowerCase();
+    for (const one of pick.querySelectorAll('.picks-list button')) {
+      one.hidden = !one.textContent.toLowerCase().includes(words);
+    }
+    pick.querySelector('.none').hidden = picks(pick).length > 0;
+  });
+  document.addEventListener('keydown', (event) => {
+    const pick = event.target.closest('.pick[open]');
+    if (!pick) return;
+    const found = picks(pick);
+    const at = found.indexOf(document.activeElement);
+    if (event.key === 'Escape') {
+      pick.open = false;
+      pick.querySelector('summary').focus();
+    } else if (event.key === 'ArrowDown' || event.key === 'ArrowUp') {
+      const next = found[at + (event.key === 'ArrowDown' ? 1 : -1)];
+      (next || pick.querySelector('.picks-words') || found[0]).focus();
+      event.preventDefault();
+    } else if (event.key === 'Enter' && event.target.matches('.picks-words')) {
+      event.preventDefault();
+      if (found[0]) found[0].click();
+    }
+  });
+  document.addEventListener('click', (event) => {
+    for (const pick of document.querySelectorAll('.pick[open]')) {
+      if (!pick.contains(event.target)) pick.open = false;
+    }
+  });
+
   // A new organization's time zone starts as the browser's.
   const zones = document.querySelector('[data-own-zone]');
   if (zones && zones.value === 'UTC') {

@@ -63,7 +63,8 @@ def scoped_count(organization: Organization, model: Any) -> int:
 
 @pytest.mark.parametrize("preset", PRESETS.values(), ids=PRESETS)
 def test_each_preset_connects_with_its_models_and_its_secret(cast: Cast, preset: Any) -> None:
-    provider = connect(cast, preset=preset.slug, base_url=ADDRESSES.get(preset.slug, ""))
+    address = ADDRESSES.get(preset.slug, "")
+    provider = connect(cast, preset=preset.slug, base_url=address, confirm_local=preset.is_local)
     assert provider.slug == provider.preset == preset.slug
     assert (provider.wire, provider.auth) == (preset.wire, preset.auth)
     assert provider.is_local == preset.is_local

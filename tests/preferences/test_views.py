@@ -272,7 +272,7 @@ def test_the_page_asks_the_database_a_fixed_number_of_times(
 ) -> None:
     connect(cast.acme)
     browser.get(PAGE)
-    with django_assert_num_queries(15, exact=False):
+    with django_assert_num_queries(18, exact=False):
         browser.get(PAGE)
 
 

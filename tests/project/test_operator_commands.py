@@ -216,7 +216,8 @@ def test_a_custom_server_is_described_and_takes_its_secret_from_standard_input(
 
 def test_a_local_server_needs_no_secret(cast: Cast) -> None:
     words = ("provider", "connect", "--preset", "local", "--base-url", "https://box.example.com/v1")
-    assert run(cast, *words, *CUSTOM)["credential"] == "none"
+    assert refusal(cast, *words, *CUSTOM).startswith("--confirm-local")
+    assert run(cast, *words, *CUSTOM, "--confirm-local")["credential"] == "none"
     assert served(cast)["local/llama"].target is not None
 
 

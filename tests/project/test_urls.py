@@ -15,6 +15,8 @@ from django.core.cache import cache
 from django.test import Client
 
 from analytics.ledger import Ledger
+from catalog.presets import TEXT, ModelPreset
+from catalog.services import connect_provider
 from lib.ids import uuid7_text
 from project.api import api, v1
 from tenancy.core import SYSTEM, Role, Scope
@@ -79,7 +81,7 @@ def people(cast: Cast) -> Iterator[People]:
 
 
 def ids_of(cast: Cast) -> dict[str, str]:
-    """More rows of acme that an address may name: bob's membership, an open invitation."""
+    """More rows of acme that an address may name: a membership, an invitation, a model."""
     offer = {"email": "new@urls.example.com", "role": Role.VIEWER}
     sent = invite(cast.acme.id, **offer, by=Role.ADMIN, actor=SYSTEM)
     with tenant_scope(cast.acme.id):
@@ -87,7 +89,14 @@ def ids_of(cast: Cast) -> dict[str, str]:
         # Long enough ago to be sent again.
         long_ago = sent.invitation.sent_at - timedelta(hours=2)
         Invitation.objects.filter(id=sent.invitation.id).update(sent_at=long_ago)
+    # Nobody listens there.
+    far = {"preset": "local", "slug": "far", "base_url": "http://127.0.0.1:9/v1"}
+    tiny = ModelPreset("tiny", 2048, 1024, TEXT, 50)
+    provider = connect_provider(cast.acme.id, **far, secret="", actor=SYSTEM, models=[tiny])
+    with tenant_scope(cast.acme.id):
+        model = provider.deployments.get()
     return {
+        "model": str(model.id),
         "viewer": str(viewer.id),
         "invitation": str(sent.invitation.id),
         "token": sent.link.rpartition("/")[2],

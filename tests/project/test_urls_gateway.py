@@ -97,6 +97,7 @@ def ask_all(journal: Path, calls: dict[Any, tuple[str, str, Headers, bytes]]) ->
             pepper=settings.API_KEY_PEPPER,
             trusted_proxies=0,
             body_bytes_max=settings.BODY_BYTES_MAX,
+            body_key=settings.ENCRYPTION_KEY,
         )
         doors = {"own": runtime.door, "django": django_application}
         try:

@@ -264,6 +264,20 @@ class Certificates:
         ca_name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Test CA")])
 
         def build(name: x509.Name, public_key: Any, *, is_ca: bool) -> x509.CertificateBuilder:
+            # Python 3.13 asks for the key identifiers, and for what an authority's key may do.
+            authority = x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key())
+            own = x509.SubjectKeyIdentifier.from_public_key(public_key)
+            usage = x509.KeyUsage(
+                digital_signature=not is_ca,
+                key_cert_sign=is_ca,
+                crl_sign=is_ca,
+                content_commitment=False,
+                key_encipherment=False,
+                data_encipherment=False,
+                key_agreement=False,
+                encipher_only=False,
+                decipher_only=False,
+            )
             return (
                 x509.CertificateBuilder()
                 .subject_name(name)
@@ -273,6 +287,9 @@ class Certificates:
                 .not_valid_before(now - datetime.timedelta(days=1))
                 .not_valid_after(now + datetime.timedelta(days=1))
                 .add_extension(x509.BasicConstraints(ca=is_ca, path_length=None), critical=True)
+                .add_extension(usage, critical=True)
+                .add_extension(authority, critical=False)
+                .add_extension(own, critical=False)
             )
 
         ca = build(ca_name, ca_key.public_key(), is_ca=True).sign(ca_key, hashes.SHA256())

@@ -19,6 +19,7 @@ from django.db import ProgrammingError, connection, transaction
 from django.utils import timezone
 
 import analytics.services
+import catalog.editing
 import catalog.services
 import preferences.services
 import tenancy.invitations
@@ -41,6 +42,7 @@ SERVICES = (
     tenancy.members,
     tenancy.organization,
     catalog.services,
+    catalog.editing,
     preferences.services,
     analytics.services,
 )
@@ -109,6 +111,10 @@ def connected(cast: Cast) -> Any:
     return catalog.services.connect_provider(
         cast.acme.id, preset="openai", secret=SECRET, actor=ACTOR, models=[]
     )
+
+
+def deployed(cast: Cast, **more: Any) -> Any:
+    return catalog.services.add_deployment(connected(cast), MODEL, actor=ACTOR, **more)
 
 
 CHANGES = {
@@ -288,6 +294,52 @@ CHANGES = {
         "OpenAI",
         None,
         {"model": "tiny", "input_nano_per_mtok": 5},
+    ),
+    "edit_provider": Change(
+        lambda cast: catalog.editing.edit_provider(
+            connected(cast), {"name": "Ours", "active": False}, actor=ACTOR
+        ),
+        "provider.update",
+        "provider",
+        "Ours",
+        {"active": True, "name": "OpenAI"},
+        {"active": False, "name": "Ours"},
+    ),
+    "remove_provider": Change(
+        lambda cast: catalog.editing.remove_provider(connected(cast), actor=ACTOR),
+        "provider.remove",
+        "provider",
+        "OpenAI",
+        {"base_url": "https://api.openai.com/v1", "models": []},
+        {"base_url": None, "models": None},
+    ),
+    "edit_deployment": Change(
+        lambda cast: catalog.editing.edit_deployment(
+            deployed(cast), {"upstream_model": "ours", "quality": 41}, actor=ACTOR
+        ),
+        "deployment.update",
+        "deployment",
+        "tiny",
+        {"quality": 40, "upstream_model": "tiny"},
+        {"quality": 41, "upstream_model": "ours"},
+    ),
+    "clear_price": Change(
+        lambda cast: catalog.editing.clear_price(
+            deployed(cast, prices={"input_nano_per_mtok": 5}), actor=ACTOR
+        ),
+        "deployment.clear_price",
+        "deployment",
+        "tiny",
+        {"input_nano_per_mtok": 5},
+        {"input_nano_per_mtok": None},
+    ),
+    "remove_deployment": Change(
+        lambda cast: catalog.editing.remove_deployment(deployed(cast), actor=ACTOR),
+        "deployment.remove",
+        "deployment",
+        "tiny",
+        {"model": "tiny", "upstream_model": "tiny"},
+        {"model": None, "upstream_model": None},
     ),
     "set_credential": Change(
         lambda cast: catalog.services.set_credential(connected(cast), SECRET + "x", actor=ACTOR),

@@ -15,6 +15,7 @@ from django.core.management.base import CommandError
 from django.utils import timezone
 
 from catalog import selectors
+from catalog.editing import remove_deployment
 from catalog.models import Deployment, Provider
 from catalog.presets import OPERATIONS, PRESETS, SEES_THINKS, ModelPreset, known_model
 from catalog.prices import price_for
@@ -33,6 +34,7 @@ from project.management.operator_command import (
     organization_of,
     words_of,
 )
+from routing.providers.services import disconnect_provider
 
 DEFAULT_CAPABILITIES = "streaming"
 DEFAULT_QUALITY = 50
@@ -45,7 +47,7 @@ class Command(OperatorCommand):
 
     help = (
         "List and connect the providers of an organization, renew their credentials, change their "
-        "addresses, add models and set prices."
+        "addresses, add models, set prices and take providers and models away."
     )
     options_by_param: ClassVar[Mapping[str, str]] = {"secret": "--secret-env or standard input"}
 
@@ -64,12 +66,26 @@ class Command(OperatorCommand):
             "the new address needs a new secret, which is read as by credential.",
         )
         address.add_argument("--base-url", required=True, metavar="URL", help="the new address")
+        _add_local_option(address)
         _add_secret_options(address, may_lack=True)
+        remove = self.verb(
+            verbs,
+            "remove",
+            "Take a provider away with its models and credentials, and out of all preferences; "
+            "or one of its models. The calls that it answered stay.",
+        )
+        remove.add_argument("--model", metavar="NAME", help="only this model, as list shows it")
         deploy = self.verb(verbs, "deploy", "Add a model to a provider.")
-        deploy.add_argument("--model", required=True, metavar="NAME", help="the provider's name")
+        deploy.add_argument("--model", required=True, metavar="NAME", help="as calls ask for it")
+        deploy.add_argument(
+            "--upstream-model",
+            default="",
+            metavar="NAME",
+            help="the provider's own name for it, such as a deployment on Azure (default: --model)",
+        )
         _add_model_options(deploy)
         price = self.verb(verbs, "price", "Set your own price of a model, in USD per million.")
-        for changed in (credential, address, deploy, price):
+        for changed in (credential, address, remove, deploy, price):
             changed.add_argument("slug", metavar="SLUG", help="of the provider, as list shows it")
         price.add_argument("model", metavar="MODEL", help="as list shows it")
         price.add_argument("--input", required=True, metavar="USD", help="per million input tokens")
@@ -93,6 +109,7 @@ class Command(OperatorCommand):
         connect.add_argument(
             "--base-url", default="", metavar="URL", help="where the preset's address has gaps"
         )
+        _add_local_option(connect)
         connect.add_argument("--region", default="", help="where it computes, such as eu")
         connect.add_argument(
             "--model",
@@ -151,6 +168,7 @@ class Command(OperatorCommand):
                 base_url=options["base_url"],
                 region=options["region"],
                 models=models or None,
+                confirm_local=options["confirm_local"],
             )
             served = [d.model for d in provider.deployments.order_by("model")]
         self.show(_row(provider, has_secret=bool(secret)) | {"models": served}, options)
@@ -175,6 +193,7 @@ class Command(OperatorCommand):
                 options["base_url"],
                 actor=OPERATOR,
                 secret=secret,
+                confirm_local=options["confirm_local"],
             )
         self.show(_row(provider, has_secret=bool(secret)), options)
         if not (secret or provider.is_local):
@@ -188,9 +207,20 @@ class Command(OperatorCommand):
         with organization_of(options) as organization_id:
             provider = _provider(organization_id, options)
             model = _model(provider.preset, options["model"], options)
-            deployment = add_deployment(provider, model, actor=OPERATOR)
+            there = options["upstream_model"]
+            deployment = add_deployment(provider, model, actor=OPERATOR, upstream_model=there)
             made = {"slug": provider.slug} | _model_row(deployment)
         self.show(made, options)
+
+    def do_remove(self, options: dict[str, Any]) -> None:
+        """A provider, or one of its models, taken away."""
+        with organization_of(options) as organization_id:
+            provider = _provider(organization_id, options)
+            if options["model"] is None:
+                disconnect_provider(provider, actor=OPERATOR)
+            else:
+                remove_deployment(_deployment(provider, options), actor=OPERATOR)
+        self.show({"removed": options["model"] or provider.slug}, options)
 
     def do_price(self, options: dict[str, Any]) -> None:
         """The organization's own price."""
@@ -199,11 +229,8 @@ class Command(OperatorCommand):
         assert nano["output"] is not None
         with organization_of(options) as organization_id:
             provider = _provider(organization_id, options)
-            deployment = selectors.deployment(provider, options["model"])
-            if deployment is None:
-                raise CommandError(f'MODEL: {provider.slug} has no model "{options["model"]}".')
             priced = set_price(
-                deployment,
+                _deployment(provider, options),
                 input_nano=nano["input"],
                 output_nano=nano["output"],
                 cached_nano=nano["cached"],
@@ -238,6 +265,14 @@ def _add_secret_options(parser: ArgumentParser, *, may_lack: bool = False) -> No
     )
     if may_lack:
         where.add_argument("--no-secret", action="store_true", help="it has, or gets, none")
+
+
+def _add_local_option(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "--confirm-local",
+        action="store_true",
+        help="a local provider at an address that may be public: its machines are your own",
+    )
 
 
 def _read_secret(options: Mapping[str, Any]) -> str:
@@ -299,6 +334,13 @@ def _provider(organization_id: UUID, options: Mapping[str, Any]) -> Provider:
     return provider
 
 
+def _deployment(provider: Provider, options: Mapping[str, Any]) -> Deployment:
+    deployment = selectors.deployment(provider, options["model"])
+    if deployment is None:
+        raise CommandError(f'MODEL: {provider.slug} has no model "{options["model"]}".')
+    return deployment
+
+
 def _nano(kind: str, text: str | None) -> int | None:
     try:
         return None if text is None else nano_from_usd(text)
@@ -338,6 +380,7 @@ def _model_row(deployment: Deployment) -> dict[str, Any]:
     names = ("input_usd", "cached_usd", "output_usd")
     return {
         "model": deployment.model,
+        "upstream_model": deployment.upstream_model,
         "operation": deployment.operation,
         "context_window": deployment.context_window,
         "max_output_tokens": deployment.max_output_tokens,

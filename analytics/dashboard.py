@@ -1,0 +1,354 @@
+"""The Analytics tab: its page, and the data of its charts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import orjson
+from django.http import Http404, HttpResponse
+from django.http.response import HttpResponseBase
+from django.utils import timezone
+from django.views.decorators.http import require_safe
+
+from analytics import charts, series
+from analytics.call_files import FORMATS, export
+from analytics.filters import (
+    CUSTOM,
+    GRAINS,
+    RANGES,
+    STATUSES,
+    Filters,
+    between,
+    previous,
+    read_filters,
+)
+from analytics.overview import (
+    SPARK_HEIGHT,
+    SPARK_WIDTH,
+    by_bar,
+    by_provider,
+    figures,
+    merged,
+    provider_rows,
+    total,
+)
+from analytics.spans import Bars, bars, grain_of
+from lib.errors import RouterError
+from lib.money import format_usd
+from tenancy.pages import MemberRequest, member_page, render_page, wants_fragment
+from tenancy.selectors import key_names, member_emails
+
+PATH = "/enterprise-router/analytics"
+DEFAULT_RANGE = "7d"
+# Figures by name with their title; the first one is as wide as the page.
+FIGURES = {
+    "spend": "Spend by provider",
+    "latency": "Latency",
+    "errors": "Errors by status code",
+    "requests": "Requests",
+    "fallbacks": "Fallback routes",
+}
+_FREE = ("providers", "model", "key", "member", "status", "fallback_from", "tags")
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """A chart's place on the page."""
+
+    name: str
+    title: str
+    source: str
+    requests: str
+
+
+@require_safe
+@member_page
+def page(request: MemberRequest) -> HttpResponse:
+    """What the organization's calls cost, how fast they were, and what became of them."""
+    filters = filters_of(request)
+    member = request.member
+    known = series.names(member.organization_id)
+    last = series.last_call_at(member.organization_id)
+    context: dict[str, Any] = {
+        "title": "Analytics",
+        "tab": "analytics",
+        "path": PATH,
+        "filters": filters,
+        "zone": member.time_zone,
+        "last_call_at": last,
+        "is_new": last is None,
+        "today": timezone.now().astimezone(member.zone()).date()
+        == (last and last.astimezone(member.zone()).date()),
+        **_bar(request, filters, known),
+        **_results(request, filters),
+    }
+    if not wants_fragment(request, "results"):
+        return render_page(request, "analytics/analytics.html", context)
+    response = render_page(request, "analytics/analytics.html", context, target="results")
+    # The address says the filters in one way, however the form has sent them.
+    response.headers["HX-Push-Url"] = f"{PATH}?{filters.query()}"
+    return response
+
+
+@require_safe
+@member_page
+def figure(request: MemberRequest, name: str) -> HttpResponse:
+    """One chart of the page as JSON: data and layout for plotly, a sentence, and a table."""
+    if name not in FIGURES:
+        raise Http404
+    filters = filters_of(request)
+    response = HttpResponse(
+        orjson.dumps(_figure(request, name, filters)), content_type="application/json"
+    )
+    response.headers["Cache-Control"] = "private, no-cache"
+    return response
+
+
+@require_safe
+@member_page
+def export_calls(request: MemberRequest) -> HttpResponseBase:
+    """Every call that passes the filters as a file: ``?format=csv`` or ``jsonl``."""
+    kind = request.GET.get("format", "csv")
+    if kind not in FORMATS:
+        raise Http404
+    filters = filters_of(request)
+    assert filters.start is not None
+    first = filters.start.astimezone(request.member.zone()).date()
+    try:
+        return export(
+            request.member.organization_id,
+            filters,
+            kind=kind,
+            zone=request.member.time_zone,
+            name=f"requests {request.member.organization} {first}",
+        )
+    except RouterError as why:
+        return HttpResponse(why.message, status=why.status, content_type="text/plain")
+
+
+def filters_of(request: MemberRequest) -> Filters:
+    """The filters of the address, over a time that has both ends."""
+    zone = request.member.zone()
+    query = dict(request.GET.lists())
+    found = read_filters(query, now=timezone.now(), zone=zone, default=DEFAULT_RANGE)
+    if found.start is None and found.until is not None:
+        found = between(found, found.until - timedelta(days=7), found.until, zone=zone)
+    return found
+
+
+def bars_of(filters: Filters, request: MemberRequest, grain: str = "") -> Bars:
+    """The bars of the filters' time."""
+    assert filters.start is not None
+    assert filters.until is not None
+    zone = request.member.zone()
+    return bars(filters.start, filters.until, grain or grain_of(filters), zone)
+
+
+def _figure(request: MemberRequest, name: str, filters: Filters) -> charts.Figure:
+    organization_id, zone = request.member.organization_id, request.member.zone()
+    if name == "fallbacks":
+        return charts.fallbacks(series.routes(organization_id, filters))
+    shown = bars_of(filters, request)
+    if name == "latency":
+        (found,) = series.latencies(organization_id, filters, [shown])
+        return charts.latency(found, shown, zone)
+    if name == "errors":
+        (rows,) = series.sums(organization_id, filters, [shown])
+        return charts.errors(rows, shown, zone)
+    draw = charts.spend if name == "spend" else charts.requests
+    if not filters.compare:
+        (rows,) = series.sums(organization_id, filters, [shown])
+        return draw(rows, shown, zone)
+    earlier = bars_of(previous(filters, zone=zone), request, shown.grain)
+    rows, old = series.sums(organization_id, filters, [shown, earlier])
+    return draw(rows, shown, zone, before=by_bar(old, len(earlier)))
+
+
+def _results(request: MemberRequest, filters: Filters) -> dict[str, Any]:
+    """Everything below the filter bar."""
+    organization_id = request.member.organization_id
+    # Sparklines need no more points than fit, so a long time goes by days.
+    grain = "hour" if _length(filters) <= timedelta(days=2) else "day"
+    shown = bars_of(filters, request, grain)
+    before = previous(filters, zone=request.member.zone())
+    earlier = Bars("all", (before.start or shown.start, before.until or shown.start))
+    rows, old = series.sums(organization_id, filters, [shown, earlier])
+    latencies, latencies_before = series.latencies(organization_id, filters, [shown, earlier])
+    routes = series.routes(organization_id, filters)
+    providers = by_provider(rows)
+    tallies = by_bar(rows, len(shown))
+    now = total(tallies)
+    links = {
+        "spend": _requests(filters),
+        "requests": _requests(filters),
+        "success": _requests(filters.but(status=filters.status or "failed")),
+        "p95": _requests(filters.but(status=filters.status or "ok")),
+        "per_1k": _requests(filters),
+        "fallbacks": _requests(filters.but(status="fallback")),
+    }
+    numbers = figures(
+        tallies,
+        by_bar(old, 1)[0] if old else None,
+        latencies,
+        merged(latencies_before),
+    )
+    return {
+        "figures": [(one, links[one.name]) for one in numbers],
+        "spark": {"width": SPARK_WIDTH, "height": SPARK_HEIGHT},
+        "calls": now.calls,
+        "is_raw": series.is_raw(filters),
+        "before": before,
+        "start": filters.start,
+        "until": filters.until,
+        "cards": [
+            Card(
+                name, title, f"{PATH}/fig/{name}.json?{filters.query()}", _card_link(name, filters)
+            )
+            for name, title in FIGURES.items()
+        ],
+        "providers": [
+            (
+                row,
+                _here(filters.but(providers=(row.provider,))),
+                _requests(filters.but(providers=(row.provider,))),
+            )
+            for row in provider_rows(
+                providers, series.provider_latencies(organization_id, filters), routes
+            )
+        ],
+        "routes": [
+            (
+                route,
+                _requests(
+                    filters.but(
+                        status="fallback",
+                        fallback_from=route.fallback_from,
+                        providers=(route.provider,) if route.provider else (),
+                    )
+                ),
+            )
+            for route in routes[: charts.ROUTES_MAX]
+        ],
+        "spent": format_usd(now.cost_nano),
+        "export": {
+            kind: f"{PATH}/export?format={kind}&{filters.query()}" for kind in ("csv", "jsonl")
+        },
+        "all_requests": _requests(filters),
+    }
+
+
+def _bar(request: MemberRequest, filters: Filters, known: dict[str, list[str]]) -> dict[str, Any]:
+    """The filter bar: menus with the choice that holds, and chips to take filters away."""
+    organization_id = request.member.organization_id
+    keys, emails = key_names(organization_id), member_emails(organization_id)
+    emails[request.member.user.id] = f"{request.member.user.email} (you)"
+    ranges = [(name, label) for name, (label, _) in RANGES.items()]
+    menus = [
+        _menu("range", "Time", [*ranges, (CUSTOM, "Custom")], filters.range),
+        _menu("grain", "Grain", list(GRAINS.items()), filters.grain),
+    ]
+    more = [
+        _menu("model", "Model", _same("All models", known.get("model")), filters.model),
+        _menu("key", "API key", _named("All keys", known.get("key"), keys), filters.key),
+        _menu(
+            "member", "Member", _named("All members", known.get("member"), emails), filters.member
+        ),
+        _menu("status", "Status", [("", "All statuses"), *STATUSES.items()], filters.status),
+    ]
+    start, until = filters.given if filters.range == CUSTOM else ("", "")
+    providers = sorted({*known.get("provider", []), *filters.providers} - {""})
+    return {
+        "menus": menus,
+        "more": more,
+        "providers_known": [(name, name in filters.providers) for name in providers],
+        "chips": _chips(filters, keys, emails),
+        "given": {
+            "from": _local(filters.start, request) if start else "",
+            "to": _local(filters.until, request) if until else "",
+        },
+        "bare": _here(filters.but(**{name: getattr(Filters(), name) for name in _FREE})),
+        "earlier": _here(previous(filters, zone=request.member.zone())),
+        "later": _later(request, filters),
+        "toggle_compare": _here(filters.but(compare=not filters.compare)),
+    }
+
+
+def _chips(
+    filters: Filters, keys: dict[UUID, str], emails: dict[UUID, str]
+) -> list[dict[str, str]]:
+    """What is filtered by, each with the address without it."""
+    found: list[tuple[str, dict[str, Any]]] = [
+        (provider, {"providers": tuple(p for p in filters.providers if p != provider)})
+        for provider in filters.providers
+    ]
+    for name, text in (
+        ("model", filters.model),
+        ("key", filters.key and keys.get(filters.key, str(filters.key))),
+        ("member", filters.member and emails.get(filters.member, str(filters.member))),
+        ("status", STATUSES.get(filters.status, filters.status)),
+        ("fallback_from", filters.fallback_from and f"from {filters.fallback_from}"),
+    ):
+        if text:
+            found.append((str(text), {name: getattr(Filters(), name)}))
+    for tag in filters.tags:
+        left = tuple(other for other in filters.tags if other != tag)
+        found.append((f"{tag[0]}: {tag[1]}", {"tags": left}))
+    return [{"text": text, "without": _here(filters.but(**change))} for text, change in found]
+
+
+def _menu(
+    name: str, label: str, choices: Sequence[tuple[str, str]], chosen: object
+) -> dict[str, Any]:
+    held = str(chosen or "")
+    known = any(value == held for value, _ in choices)
+    options = [*choices] if known or not held else [*choices, (held, held)]
+    return {"name": name, "label": label, "options": options, "chosen": held}
+
+
+def _same(every: str, values: Sequence[str] | None) -> list[tuple[str, str]]:
+    return [("", every), *((value, value) for value in values or () if value)]
+
+
+def _named(every: str, ids: Sequence[str] | None, names: dict[UUID, str]) -> list[tuple[str, str]]:
+    found = [UUID(text) for text in ids or ()]
+    named = sorted((names.get(one, str(one)), str(one)) for one in found if one.int)
+    return [("", every), *((value, label) for label, value in named)]
+
+
+def _card_link(name: str, filters: Filters) -> str:
+    change = {"errors": "failed", "fallbacks": "fallback", "latency": "ok"}.get(name, "")
+    return _requests(filters.but(status=filters.status or change))
+
+
+def _requests(filters: Filters) -> str:
+    """The calls behind a number."""
+    return f"/requests?{filters.query(grain='auto', compare=False)}"
+
+
+def _here(filters: Filters) -> str:
+    return f"{PATH}?{filters.query()}"
+
+
+def _later(request: MemberRequest, filters: Filters) -> str:
+    """The address of the time just after; empty where that lies ahead."""
+    assert filters.start is not None
+    assert filters.until is not None
+    if filters.range != CUSTOM or filters.until >= timezone.now():
+        return ""
+    until = filters.until + _length(filters)
+    return _here(between(filters, filters.until, until, zone=request.member.zone()))
+
+
+def _length(filters: Filters) -> timedelta:
+    assert filters.start is not None
+    assert filters.until is not None
+    return filters.until - filters.start
+
+
+def _local(at: datetime | None, request: MemberRequest) -> str:
+    """A moment as a field of a form takes it."""
+    return at.astimezone(request.member.zone()).strftime("%Y-%m-%dT%H:%M") if at else ""

@@ -1,0 +1,312 @@
+"""What the Analytics page says of its sums: six figures, the providers, where calls fell. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from analytics.core import percentile_ms
+from analytics.series import Route, Sums
+from lib.money import format_usd
+
+DASH = "\u2013"
+MINUS = "\u2212"
+SPARK_WIDTH = 96
+SPARK_HEIGHT = 24
+_PAD = 2
+
+
+@dataclass(slots=True)
+class Tally:
+    """Sums over several bars, providers or statuses."""
+
+    calls: int = 0
+    successes: int = 0
+    fallbacks: int = 0
+    cost_nano: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+
+    def add(self, row: Sums) -> None:
+        """Adds one row of sums."""
+        self.calls += row.calls
+        self.successes += row.successes
+        self.fallbacks += row.fallbacks
+        self.cost_nano += row.cost_nano
+        self.input_tokens += row.input_tokens
+        self.output_tokens += row.output_tokens
+
+    @property
+    def success_rate(self) -> float | None:
+        """The share of calls that were answered, 0 to 1."""
+        return self.successes / self.calls if self.calls else None
+
+    @property
+    def fallback_rate(self) -> float | None:
+        """The share of calls that another provider than the first got, 0 to 1."""
+        return self.fallbacks / self.calls if self.calls else None
+
+    @property
+    def nano_per_1k(self) -> int | None:
+        """What a thousand such calls cost."""
+        return round(self.cost_nano * 1000 / self.calls) if self.calls else None
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One number with its change and its course; ``tone`` is good, bad or empty."""
+
+    name: str
+    label: str
+    value: str
+    change: str
+    before: str
+    tone: str
+    note: str
+    spark: str
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderRow:
+    """One provider's line in the comparison; texts for people."""
+
+    provider: str
+    calls: str
+    success: str
+    p50: str
+    p95: str
+    p99: str
+    fallback: str
+    per_1k: str
+    cost: str
+    share: float
+
+
+def by_bar(rows: Iterable[Sums], count: int) -> list[Tally]:
+    """What every bar adds up to."""
+    bars = [Tally() for _ in range(count)]
+    for row in rows:
+        bars[row.bar].add(row)
+    return bars
+
+
+def by_provider(rows: Iterable[Sums]) -> dict[str, Tally]:
+    """What every provider's answers add up to; "" is calls that no provider answered."""
+    found: dict[str, Tally] = {}
+    for row in rows:
+        found.setdefault(row.provider, Tally()).add(row)
+    return found
+
+
+def total(tallies: Iterable[Tally]) -> Tally:
+    """All of them together."""
+    added = Tally()
+    for one in tallies:
+        added.calls += one.calls
+        added.successes += one.successes
+        added.fallbacks += one.fallbacks
+        added.cost_nano += one.cost_nano
+        added.input_tokens += one.input_tokens
+        added.output_tokens += one.output_tokens
+    return added
+
+
+def merged(buckets: Iterable[Mapping[int, int]]) -> dict[int, int]:
+    """Histograms added up."""
+    found: dict[int, int] = {}
+    for one in buckets:
+        for bucket, calls in one.items():
+            found[bucket] = found.get(bucket, 0) + calls
+    return found
+
+
+def figures(
+    bars: Sequence[Tally],
+    before: Tally | None,
+    latencies: Sequence[Mapping[int, int]],
+    latency_before: Mapping[int, int],
+) -> list[Figure]:
+    """The six numbers of the page; ``before`` is None where there is nothing to compare with."""
+    now = total(bars)
+    old = before or Tally()
+    compared = bool(old.calls)
+    p95s = [percentile_ms(one, 0.95) for one in latencies]
+    p95 = percentile_ms(merged(latencies), 0.95)
+    p95_before = percentile_ms(latency_before, 0.95) if compared else None
+    tokens = now.input_tokens + now.output_tokens
+
+    def figure(
+        name: str,
+        label: str,
+        value: str,
+        note: str,
+        course: Sequence[float | None],
+        change: tuple[str, str, str],
+    ) -> Figure:
+        return Figure(name, label, value, *change, note, sparkline(course))
+
+    return [
+        figure(
+            "spend",
+            "Spend",
+            format_usd(now.cost_nano),
+            "",
+            [bar.cost_nano for bar in bars],
+            _relative(now.cost_nano, old.cost_nano, format_usd(old.cost_nano), worse=1)
+            if compared
+            else _NONE,
+        ),
+        figure(
+            "requests",
+            "Requests",
+            f"{now.calls:,}",
+            f"{short(tokens)} tokens",
+            [bar.calls for bar in bars],
+            _relative(now.calls, old.calls, f"{old.calls:,}", worse=0) if compared else _NONE,
+        ),
+        figure(
+            "success",
+            "Success rate",
+            percent(now.success_rate),
+            f"{now.calls - now.successes:,} failed",
+            [bar.success_rate for bar in bars],
+            _points(now.success_rate, old.success_rate, worse=-1),
+        ),
+        figure(
+            "p95",
+            "p95 latency",
+            milliseconds(p95),
+            "of successful requests",
+            p95s,
+            _relative(p95, p95_before, milliseconds(p95_before), worse=1)
+            if p95 and p95_before
+            else _NONE,
+        ),
+        figure(
+            "per_1k",
+            "Cost per 1k requests",
+            DASH if now.nano_per_1k is None else format_usd(now.nano_per_1k),
+            "",
+            [bar.nano_per_1k for bar in bars],
+            _relative(now.nano_per_1k, old.nano_per_1k, format_usd(old.nano_per_1k or 0), worse=1)
+            if compared and now.calls
+            else _NONE,
+        ),
+        figure(
+            "fallbacks",
+            "Fallback rate",
+            percent(now.fallback_rate),
+            f"{now.fallbacks:,} requests",
+            [bar.fallback_rate for bar in bars],
+            _points(now.fallback_rate, old.fallback_rate, worse=1),
+        ),
+    ]
+
+
+_NONE = ("", "", "")
+
+
+def _relative(
+    now: float | None, old: float | None, before: str, *, worse: int
+) -> tuple[str, str, str]:
+    """A change in percent; ``worse`` is the sign of a change for the worse, 0 for neither."""
+    if not now or not old:
+        return _NONE
+    change = (now - old) / old * 100
+    if abs(change) < 0.05:
+        return "no change", before, ""
+    text = f"{change:+,.0f}%" if abs(change) >= 100 else f"{change:+.1f}%"
+    return text.replace("-", MINUS), before, _tone(change, worse)
+
+
+def _points(now: float | None, old: float | None, *, worse: int) -> tuple[str, str, str]:
+    """A change of a share, in percentage points."""
+    if now is None or old is None:
+        return _NONE
+    change = (now - old) * 100
+    if abs(change) < 0.005:
+        return "no change", percent(old), ""
+    return f"{change:+.2f} pt".replace("-", MINUS), percent(old), _tone(change, worse)
+
+
+def _tone(change: float, worse: int) -> str:
+    if not worse:
+        return ""
+    return "bad" if change * worse > 0 else "good"
+
+
+def provider_rows(
+    tallies: Mapping[str, Tally],
+    latencies: Mapping[str, Mapping[int, int]],
+    routes: Sequence[Route],
+) -> list[ProviderRow]:
+    """The comparison of providers, the dearest first."""
+    lost: dict[str, int] = {}
+    for route in routes:
+        lost[route.fallback_from] = lost.get(route.fallback_from, 0) + route.calls
+    spent = sum(one.cost_nano for one in tallies.values())
+    rows = []
+    for provider, tally in sorted(tallies.items(), key=lambda item: (-item[1].cost_nano, item[0])):
+        if not provider:
+            continue
+        buckets = latencies.get(provider, {})
+        # Tried first here: answered here at once, or lost to another.
+        first = tally.calls - tally.fallbacks + lost.get(provider, 0)
+        rows.append(
+            ProviderRow(
+                provider=provider,
+                calls=f"{tally.calls:,}",
+                success=percent(tally.success_rate),
+                p50=milliseconds(percentile_ms(buckets, 0.5)),
+                p95=milliseconds(percentile_ms(buckets, 0.95)),
+                p99=milliseconds(percentile_ms(buckets, 0.99)),
+                fallback=percent(lost.get(provider, 0) / first if first > 0 else None),
+                per_1k=DASH if tally.nano_per_1k is None else format_usd(tally.nano_per_1k),
+                cost=format_usd(tally.cost_nano),
+                share=tally.cost_nano / spent if spent else 0.0,
+            )
+        )
+    return rows
+
+
+def sparkline(course: Sequence[float | None]) -> str:
+    """The points of a polyline in a box of SPARK_WIDTH by SPARK_HEIGHT; gaps are skipped."""
+    known = [(i, value) for i, value in enumerate(course) if value is not None]
+    if len(known) < 2:
+        return ""
+    values = [value for _, value in known]
+    low, high = min(values), max(values)
+    height = SPARK_HEIGHT - 2 * _PAD
+    step = SPARK_WIDTH / max(1, len(course) - 1)
+    spread = (high - low) or 1
+    level = 0.5 if high == low else 0.0
+    return " ".join(
+        f"{i * step:.1f},{_PAD + height * (1 - (value - low) / spread - level):.1f}"
+        for i, value in known
+    )
+
+
+def percent(share: float | None) -> str:
+    """A share for people: 98.94%; a dash where there is none."""
+    if share is None:
+        return DASH
+    if 0.99995 <= share < 1:
+        return "99.99%"
+    return f"{share * 100:.2f}%" if 0 < share < 1 else f"{share * 100:.0f}%"
+
+
+def milliseconds(ms: float | None) -> str:
+    """A latency for people: 412 ms, 1.24 s, 75 s."""
+    if ms is None:
+        return DASH
+    if ms < 999.5:
+        return f"{ms:.0f} ms"
+    return f"{ms / 1000:.2f} s" if ms < 10_000 else f"{ms / 1000:.0f} s"
+
+
+def short(count: int) -> str:
+    """A large count for people: 12.4k, 3.1M."""
+    for unit, size in (("B", 10**9), ("M", 10**6), ("k", 10**3)):
+        if count >= size:
+            return f"{count / size:.1f}{unit}"
+    return str(count)

@@ -1,0 +1,213 @@
+"""Edits and removals of providers and deployments; each is audited and announced."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+from django.db import IntegrityError, transaction
+
+from catalog.checks import (
+    REGION_CHARS_MAX,
+    check_local,
+    check_models,
+    checked_line,
+    checked_model_name,
+    checked_name,
+)
+from catalog.models import Deployment, Provider
+from catalog.presets import ModelPreset
+from lib.errors import RouterError
+from tenancy import audit
+from tenancy.core import Actor
+from tenancy.scope import tenant_scope
+
+PROVIDER_FIELDS = ("name", "region", "active", "is_local")
+MODEL_FIELDS = (
+    "model",
+    "upstream_model",
+    "operation",
+    "context_window",
+    "max_output_tokens",
+    "capabilities",
+    "region",
+    "quality",
+    "active",
+)
+_PRICE_FIELDS = (
+    "input_nano_per_mtok",
+    "cached_nano_per_mtok",
+    "output_nano_per_mtok",
+    "price_source",
+    "price_as_of",
+)
+
+
+def edit_provider(
+    provider: Provider, changes: Mapping[str, Any], *, actor: Actor, confirm_local: bool = False
+) -> Provider:
+    """Changes some of a provider's name, region, ``active`` and ``is_local``.
+
+    Raises ``RouterError`` (422) naming the field that is wrong.
+    """
+    with tenant_scope(provider.organization_id):
+        edited = _locked_provider(provider)
+        before = _told(edited, PROVIDER_FIELDS)
+        for name in PROVIDER_FIELDS:
+            if name in changes:
+                setattr(edited, name, changes[name])
+        edited.name = checked_name(edited.name)
+        edited.region = checked_line(edited.region, "region", REGION_CHARS_MAX)
+        if edited.is_local and not before["is_local"]:
+            check_local(edited.base_url, confirmed=confirm_local)
+        after = _told(edited, PROVIDER_FIELDS)
+        if after != before:
+            edited.save(update_fields=[*PROVIDER_FIELDS, "updated_at"])
+            _record(edited.organization_id, actor, "provider.update", edited, before, after)
+    return edited
+
+
+def remove_provider(provider: Provider, *, actor: Actor) -> None:
+    """Takes a provider away with its credentials and models; calls that it answered stay."""
+    with tenant_scope(provider.organization_id):
+        gone = _locked_provider(provider)
+        models = gone.deployments.filter(organization_id=gone.organization_id)
+        before = {"base_url": gone.base_url, "models": sorted(d.model for d in models)}
+        organization_id, id_ = gone.organization_id, gone.id
+        gone.delete()
+        audit.record(
+            organization_id,
+            actor,
+            action="provider.remove",
+            kind="provider",
+            object_id=id_,
+            name=provider.name,
+            before=before,
+            after={},
+        )
+
+
+def edit_deployment(
+    deployment: Deployment, changes: Mapping[str, Any], *, actor: Actor
+) -> Deployment:
+    """Changes some fields of a model at a provider.
+
+    Raises ``RouterError``: 422 naming the field that is wrong, 409 when the provider has a model
+    of that name.
+    """
+    with tenant_scope(deployment.organization_id):
+        edited = _locked_deployment(deployment)
+        before = _told(edited, MODEL_FIELDS)
+        for name in MODEL_FIELDS:
+            if name in changes:
+                setattr(edited, name, changes[name])
+        check_models([_as_preset(edited)])
+        edited.capabilities = sorted(edited.capabilities)
+        edited.upstream_model = checked_model_name(edited.upstream_model, "upstream_model")
+        edited.region = checked_line(edited.region, "region", REGION_CHARS_MAX)
+        after = _told(edited, MODEL_FIELDS)
+        if after != before:
+            try:
+                with transaction.atomic():
+                    edited.save()
+            except IntegrityError:
+                taken = f"The provider has the model {edited.model} already."
+                raise RouterError(409, "already_exists", taken, param="model") from None
+            _record(edited.organization_id, actor, "deployment.update", edited, before, after)
+    return edited
+
+
+def clear_price(deployment: Deployment, *, actor: Actor) -> Deployment:
+    """Takes the organization's own price back; the price list's holds again where it has one."""
+    with tenant_scope(deployment.organization_id):
+        edited = _locked_deployment(deployment)
+        before = _told(edited, _PRICE_FIELDS)
+        edited.input_nano_per_mtok = None
+        edited.cached_nano_per_mtok = None
+        edited.output_nano_per_mtok = None
+        edited.price_source = ""
+        edited.price_as_of = None
+        after = _told(edited, _PRICE_FIELDS)
+        if after != before:
+            edited.save()
+            _record(edited.organization_id, actor, "deployment.clear_price", edited, before, after)
+    return edited
+
+
+def remove_deployment(deployment: Deployment, *, actor: Actor) -> None:
+    """Takes a model away from its provider; calls that it answered stay."""
+    with tenant_scope(deployment.organization_id):
+        gone = _locked_deployment(deployment)
+        organization_id, id_ = gone.organization_id, gone.id
+        gone.delete()
+        audit.record(
+            organization_id,
+            actor,
+            action="deployment.remove",
+            kind="deployment",
+            object_id=id_,
+            name=deployment.model,
+            before={"model": deployment.model, "upstream_model": deployment.upstream_model},
+            after={},
+        )
+
+
+def _locked_provider(provider: Provider) -> Provider:
+    found = (
+        Provider.objects.select_for_update()
+        .filter(organization_id=provider.organization_id, id=provider.id)
+        .first()
+    )
+    if found is None:
+        raise RouterError(404, "not_found", "There is no such provider.", param="slug")
+    return found
+
+
+def _locked_deployment(deployment: Deployment) -> Deployment:
+    found = (
+        Deployment.objects.select_for_update()
+        .filter(organization_id=deployment.organization_id, id=deployment.id)
+        .first()
+    )
+    if found is None:
+        raise RouterError(404, "not_found", "There is no such model.", param="id")
+    return found
+
+
+def _as_preset(row: Deployment) -> ModelPreset:
+    return ModelPreset(
+        row.model,
+        row.context_window,
+        row.max_output_tokens,
+        frozenset(row.capabilities),
+        row.quality,
+        row.operation,
+    )
+
+
+def _told(row: Provider | Deployment, names: tuple[str, ...]) -> dict[str, Any]:
+    told = {name: getattr(row, name) for name in names}
+    if told.get("price_as_of"):
+        told["price_as_of"] = told["price_as_of"].isoformat()
+    return told
+
+
+def _record(
+    organization_id: UUID,
+    actor: Actor,
+    action: str,
+    row: Provider | Deployment,
+    before: dict[str, Any],
+    after: dict[str, Any],
+) -> None:
+    audit.record(
+        organization_id,
+        actor,
+        action=action,
+        kind="provider" if isinstance(row, Provider) else "deployment",
+        object_id=row.id,
+        name=row.name if isinstance(row, Provider) else row.model,
+        before=before,
+        after=after,
+    )

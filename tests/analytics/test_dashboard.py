@@ -1,0 +1,76 @@
+"""The Analytics tab: its numbers, its links, its figures."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+from django.conf import settings
+from django.test import Client
+
+from analytics.dashboard import FIGURES
+from analytics.ledger import Ledger
+from tests.analytics.rows import after_fallback, failed, refused, row
+from tests.conftest import Cast, signed_in
+
+PATH = "/enterprise-router/analytics"
+
+
+@pytest.fixture
+def calls(committed: Cast) -> Cast:
+    now_ms = time.time_ns() // 1_000_000
+    organization = committed.acme.id
+    ledger = Ledger(settings.DATABASE_INGEST_URL)
+    ledger.write(
+        [
+            row(organization, now_ms - 1000, chance=1),
+            row(organization, now_ms - 2000, chance=2, latency_ms=900),
+            after_fallback(organization, now_ms - 3000, chance=3),
+            failed(organization, now_ms - 4000, chance=4),
+            refused(organization, now_ms - 5000, chance=5),
+            row(committed.rival.id, now_ms - 6000, chance=6, cost_nano=77_000_000_000),
+        ]
+    )
+    ledger.close()
+    return committed
+
+
+def page(cast: Cast, query: str = "range=24h", **headers: str) -> Any:
+    return signed_in(cast.alice).get(f"{PATH}?{query}", headers=headers)
+
+
+def test_the_numbers_are_those_of_the_organizations_own_calls(calls: Cast) -> None:
+    html = page(calls).content.decode()
+    found = {one.name: one.value for one, _ in page(calls).context["figures"]}
+    assert found == {
+        "spend": "$0.0011",
+        "requests": "5",
+        "success": "60.00%",
+        "p95": "2.29 s",
+        "per_1k": "$0.22",
+        "fallbacks": "40.00%",
+    }
+    assert "Europe/Berlin" in html
+    assert "Data up to" in html
+    assert "77" not in found["spend"]
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_every_figure_says_its_finding(calls: Cast, name: str) -> None:
+    browser = signed_in(calls.alice)
+    answer = browser.get(f"{PATH}/fig/{name}.json?range=24h")
+    assert answer.status_code == 200
+    figure = answer.json()
+    assert figure["label"].count(". ") == 1
+    assert not figure["empty"]
+    assert figure["data"]
+    assert figure["table"]["rows"]
+    assert all(len(row) == len(figure["table"]["columns"]) for row in figure["table"]["rows"])
+
+
+@pytest.mark.django_db
+def test_nothing_yet_leads_to_the_first_request(as_alice: Client) -> None:
+    html = as_alice.get(PATH).content.decode()
+    assert "No requests yet" in html
+    assert 'href="/get-started"' in html
