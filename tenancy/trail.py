@@ -34,14 +34,18 @@ COLUMNS = (
 THINGS = {"api_key": "API key", "sso": "Single sign-on"}
 VERBS = {
     "accept": "accepted",
+    "add_domain": "domain added",
     "change_address": "address changed",
     "connect": "connected",
     "create": "created",
     "delete": "deleted",
     "edit": "changed",
     "export": "exported",
+    "join": "joined",
     "leave": "left",
     "remove": "removed",
+    "remove_domain": "domain removed",
+    "require_mfa": "second factor required or not",
     "resend": "sent again",
     "revoke": "revoked",
     "rotate": "rotated",
@@ -49,6 +53,7 @@ VERBS = {
     "set_price": "price set",
     "set_role": "role set",
     "update": "changed",
+    "verify_domain": "domain proved",
     "withdraw": "withdrawn",
 }
 

@@ -6,7 +6,7 @@ from uuid import UUID
 from django.conf import settings
 from django.http import HttpRequest
 from django.utils.module_loading import import_string
-from ninja import Router
+from ninja import Router, Status
 
 from lib.errors import RouterError
 from tenancy.api_auth import holder, in_scope
@@ -60,7 +60,7 @@ def list_connections(request: HttpRequest) -> dict[str, Any]:
 
 @sso.post("", response={201: ConnectionOut}, summary="Connect an identity provider")
 @in_scope
-def create_connection(request: HttpRequest, body: ConnectionIn) -> tuple[int, dict[str, Any]]:
+def create_connection(request: HttpRequest, body: ConnectionIn) -> Status[dict[str, Any]]:
     """By OpenID Connect or SAML. An OpenID issuer is asked for its description at once.
 
     Then tell the provider our addresses, which the answer holds, and add the domains.
@@ -73,7 +73,7 @@ def create_connection(request: HttpRequest, body: ConnectionIn) -> tuple[int, di
         details=services.details_from(values),
         actor=mine.actor(request),
     )
-    return 201, _out(made)
+    return Status(201, _out(made))
 
 
 @sso.get("/{uuid:connection_id}", response=ConnectionOut, summary="One connection")
@@ -101,26 +101,24 @@ def change_connection(
 
 @sso.delete("/{uuid:connection_id}", response={204: None}, summary="Remove a connection")
 @in_scope
-def delete_connection(request: HttpRequest, connection_id: UUID) -> tuple[int, None]:
+def delete_connection(request: HttpRequest, connection_id: UUID) -> Status[None]:
     """Its people keep their accounts, and sign in another way from then on."""
     mine = holder(request)
     services.delete_connection(mine.organization_id, connection_id, actor=mine.actor(request))
-    return 204, None
+    return Status(204, None)
 
 
 @sso.post(
     "/{uuid:connection_id}/domains", response={201: DomainOut}, summary="Add an e-mail domain"
 )
 @in_scope
-def add_domain(
-    request: HttpRequest, connection_id: UUID, body: DomainIn
-) -> tuple[int, dict[str, Any]]:
+def add_domain(request: HttpRequest, connection_id: UUID, body: DomainIn) -> Status[dict[str, Any]]:
     """It counts once it is proved: set the TXT record that the answer names, then verify."""
     mine = holder(request)
     added = services.add_domain(
         mine.organization_id, connection_id, domain=body.domain, actor=mine.actor(request)
     )
-    return 201, _domain_out(added)
+    return Status(201, _domain_out(added))
 
 
 @sso.post(
@@ -145,13 +143,13 @@ def verify_domain(request: HttpRequest, connection_id: UUID, domain_id: UUID) ->
     summary="Remove a domain",
 )
 @in_scope
-def remove_domain(request: HttpRequest, connection_id: UUID, domain_id: UUID) -> tuple[int, None]:
+def remove_domain(request: HttpRequest, connection_id: UUID, domain_id: UUID) -> Status[None]:
     """Its people sign in another way from then on."""
     mine = holder(request)
     services.remove_domain(
         mine.organization_id, connection_id, domain_id, actor=mine.actor(request)
     )
-    return 204, None
+    return Status(204, None)
 
 
 def _read(request: HttpRequest, connection_id: UUID) -> dict[str, Any]:

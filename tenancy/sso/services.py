@@ -92,7 +92,7 @@ def change_connection(
             raise invalid("required", "Prove an e-mail domain first, or nobody could sign in.")
         found.save()
         renewed = {"client_secret": "renewed"} if details.client_secret else {}
-        _record(found, actor, "sso.change", before=before, after=_told(found) | renewed)
+        _record(found, actor, "sso.update", before=before, after=_told(found) | renewed)
     return found
 
 

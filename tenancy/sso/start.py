@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import zlib
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlencode
 
 from allauth.account.adapter import get_adapter
 from allauth.core.internal import ratelimit
-from django.http import HttpRequest, HttpResponse
+from allauth.socialaccount.providers.saml.views import finish_acs, sls
+from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest
 from django.shortcuts import render
 from django.urls import reverse
+from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods
+from lxml.etree import LxmlError
 
 from tenancy.core import SsoKind
 from tenancy.models import SsoConnection
@@ -52,6 +56,32 @@ def start(request: HttpRequest) -> HttpResponse:
         return render(request, "account/sso.html", context, status=HTTPStatus.UNPROCESSABLE_ENTITY)
     context |= {"connection": found, "address": _login_address(found, context["next"])}
     return render(request, "account/sso_go.html", context)
+
+
+@csrf_exempt
+def finish_saml(request: HttpRequest, organization_slug: str) -> HttpResponse:
+    """A SAML provider's answer; what is no XML is refused like what is not signed."""
+    try:
+        response: HttpResponse = finish_acs(request, organization_slug=organization_slug)
+    except (ValueError, LxmlError):
+        page = "socialaccount/authentication_error.html"
+        return render(request, page, status=HTTPStatus.UNAUTHORIZED)
+    return response
+
+
+@csrf_exempt
+def sign_out_by_provider(request: HttpRequest, organization_slug: str) -> HttpResponse:
+    """A SAML provider's wish to sign somebody out, which counts when it is signed.
+
+    Without a signature anybody's link would sign out whoever opens it.
+    """
+    if "Signature" not in request.GET:
+        return HttpResponseBadRequest("This is not signed.", content_type="text/plain")
+    try:
+        response: HttpResponse = sls(request, organization_slug=organization_slug)
+    except (ValueError, LxmlError, zlib.error):
+        return HttpResponseBadRequest("This is no SAML message.", content_type="text/plain")
+    return response
 
 
 def _login_address(connection: SsoConnection, onward: str) -> str:

@@ -264,3 +264,24 @@ def test_an_ended_connection_lets_nobody_in(
     assert visitor().get(f"/accounts/saml/{connection.id}/login/").status_code == 404
     assert signed_in(erin).get("/accounts/3rdparty/").status_code == 200
     assert role_of(cast, ERIN) == Role.MEMBER
+
+
+def test_nobody_is_signed_out_by_a_link(
+    cast: Cast, idp: IdentityProvider, connection: SsoConnection
+) -> None:
+    client = visitor()
+    asked = begin(client, idp, connection)
+    finish(client, connection, idp.answer(asked, ERIN))
+    url = f"/accounts/saml/{connection.id}/sls/"
+    assert client.get(url, {"SAMLRequest": "x"}).status_code == 400
+    assert client.get(url, {"SAMLRequest": "x", "Signature": "x"}).status_code == 400
+    assert client.get("/requests").status_code == 200
+
+
+@pytest.mark.parametrize("garbage", ["", "x", "bm90IHhtbA==", "PHg+PC94Pg==", "A" * 999])
+def test_garbage_is_an_answer_like_any_other_bad_one(
+    idp: IdentityProvider, connection: SsoConnection, garbage: str
+) -> None:
+    client = visitor()
+    begin(client, idp, connection)
+    assert finish(client, connection, garbage).status_code in (401, 404)

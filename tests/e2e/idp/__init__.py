@@ -1,0 +1,1 @@
+"""An OpenID provider as a company would run it: allauth's own, in a process and database apart."""
