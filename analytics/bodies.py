@@ -5,6 +5,7 @@ They are sealed before they reach the journal and opened only here, for one call
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -13,9 +14,11 @@ from django.conf import settings
 from django.db import connection
 
 from analytics.core import ANSWER, BODY_KEY_ID, REQUEST, body_bound_to
-from analytics.models import CallBodies
+from analytics.models import Call, CallBodies
 from lib.secretbox import SecretError, open_
+from tenancy.core import Role
 from tenancy.models import Organization
+from tenancy.pages import Member
 from tenancy.scope import tenant_scope
 
 DELETED_AT_ONCE_MAX = 5_000
@@ -60,6 +63,19 @@ def _open(row: CallBodies, part: str, sealed: bytes, size: int) -> Body:
     bound = body_bound_to(row.organization_id.hex, row.call_id.hex, part)
     plain = open_({BODY_KEY_ID: settings.ENCRYPTION_KEY}, sealed, aad=bound)
     return Body(plain.decode(errors="ignore"), size)
+
+
+def readable(body: Body) -> str:
+    """The text for people: JSON on lines of its own where it is whole JSON."""
+    try:
+        return json.dumps(json.loads(body.text), indent=2, ensure_ascii=False)
+    except ValueError:
+        return body.text
+
+
+def may_read(member: Member, call: Call) -> bool:
+    """Whether a member may read what was said: admins, and whoever sent the call."""
+    return member.may(Role.ADMIN) or call.user == member.user.id
 
 
 def expire_bodies(now: datetime) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from analytics import dashboard, views, views_organization
+from analytics import bodies_views, dashboard, views, views_organization
 
 urlpatterns = [
     path("enterprise-router/analytics", dashboard.page),
@@ -14,6 +14,8 @@ urlpatterns = [
     path("requests/newer", views.newer),
     path("requests/live", views.live),
     path("requests/<uuid:call_id>", views.request_detail),
+    path("requests/<uuid:call_id>/request", bodies_views.request_body),
+    path("requests/<uuid:call_id>/answer", bodies_views.answer_body),
     path("organization", views_organization.organization),
     path("organization/export", views_organization.organization_export),
     path("organization/delete", views_organization.organization_delete),

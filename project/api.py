@@ -5,6 +5,7 @@ from ninja import NinjaAPI
 from ninja.errors import AuthenticationError, HttpError, ValidationError
 
 from analytics.api import router as calls
+from analytics.bodies_api import router as bodies
 from lib.errors import RouterError
 from preferences.api import router as preferences
 from preferences.keys.api import router as keys
@@ -24,6 +25,7 @@ api = RestAPI(
     urls_namespace="api",
 )
 api.add_router("/calls", calls)
+api.add_router("/calls", bodies)
 api.add_router("/keys", keys)
 api.add_router("/preferences", preferences)
 api.add_router("/organization/security", security)

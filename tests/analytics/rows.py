@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 from uuid import UUID
 
+import orjson
+from django.conf import settings
+
 from lib.ids import uuid7_text
+from routing.record import Record
+from routing.tape import NONCES_BYTES, Tape
 
 PRICE = {
     "input": 150_000_000,
@@ -170,3 +176,20 @@ def failed(organization_id: UUID, created_ms: int, **changes: Any) -> dict[str, 
         },
     }
     return row(organization_id, created_ms, **{**made, **changes})
+
+
+def said(call: dict[str, Any], asked: bytes = b"{}", answered: bytes = b"{}") -> dict[str, Any]:
+    """The row of what was asked and answered in a call, sealed as the gateway seals it."""
+    record = Record(
+        id=call["id"],
+        organization_id=UUID(str(call["organization_id"])).hex,
+        created_ms=call["created_ms"],
+        operation="chat",
+        api_key_id="",
+        user_id=None,
+    )
+    tape = Tape(asked)
+    tape.add(answered)
+    key, nonces = settings.ENCRYPTION_KEY, os.urandom(NONCES_BYTES)
+    row: dict[str, Any] = orjson.loads(tape.sealed(record, key=key, nonces=nonces))
+    return row

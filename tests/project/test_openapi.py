@@ -20,7 +20,7 @@ from project.api import api, v1
 from project.openapi import example_of
 from tenancy.models import ApiKey, Membership
 from tenancy.scope import tenant_scope
-from tests.analytics.rows import after_fallback
+from tests.analytics.rows import after_fallback, said
 from tests.conftest import Cast
 from tests.tenancy.samples import make_samples
 
@@ -104,7 +104,7 @@ def caller(cast: Cast) -> tuple[Client, dict[str, str]]:
     make_samples(cast.acme.id)
     made = after_fallback(cast.acme.id, time.time_ns() // 1_000_000)
     ledger = Ledger(settings.DATABASE_INGEST_URL)
-    ledger.write([made])
+    ledger.write([made], [said(made)])
     ledger.close()
     with tenant_scope(cast.acme.id):
         key = ApiKey.objects.filter(organization_id=cast.acme.id, revoked_at=None).first()

@@ -1,0 +1,108 @@
+"""What was said in a call: on its page, as a file and by REST, for those who may read it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from django.conf import settings
+from django.test import Client
+
+from analytics.ledger import Ledger
+from tenancy.core import SYSTEM, Role
+from tenancy.models import Organization
+from tenancy.scope import tenant_scope
+from tenancy.services import add_member, create_user
+from tests.analytics.rows import row, said
+from tests.conftest import Cast, signed_in
+
+pytestmark = pytest.mark.django_db
+ASKED = b'{"model":"auto","messages":[{"role":"user","content":"<script>alert(1)</script>"}]}'
+Store = Callable[..., str]
+
+
+@pytest.fixture
+def store() -> Iterator[Store]:
+    """Writes a call with its bodies as the drainer does; gives its id."""
+    ledger = Ledger(settings.DATABASE_INGEST_URL)
+
+    def _store(
+        organization_id: Any, asked: bytes = ASKED, answer: bytes = b"hi", **fields: Any
+    ) -> str:
+        call = row(organization_id, time.time_ns() // 1_000_000, **fields)
+        ledger.write([call], [said(call, asked, answer)])
+        return str(call["id"])
+
+    yield _store
+    ledger.close()
+
+
+def page(client: Client, call: str) -> str:
+    answer = client.get(f"/requests/{call}")
+    assert answer.status_code == 200
+    return answer.content.decode()
+
+
+def test_an_admin_reads_what_was_said(cast: Cast, store: Store) -> None:
+    call = store(cast.acme.id, answer=b"x" * 30_000)
+    owner = signed_in(cast.alice)
+    shown = page(owner, call)
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in shown
+    assert "<script>alert" not in shown
+    assert "x" * 20_000 in shown
+    assert "x" * 20_001 not in shown
+    file = owner.get(f"/requests/{call}/request")
+    assert file.content == ASKED
+    assert file["Content-Type"] == "application/json; charset=utf-8"
+    assert file["Content-Disposition"] == f'attachment; filename="{call}-request.json"'
+    file = owner.get(f"/requests/{call}/answer")
+    assert (file.content, file["Content-Type"]) == (b"x" * 30_000, "text/plain; charset=utf-8")
+
+
+def test_a_key_reads_what_was_said_and_how_long_it_was(
+    cast: Cast, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("routing.tape.KEPT_BYTES_MAX", 10)
+    call = store(cast.acme.id)
+    client = Client(headers={"Authorization": f"Bearer {cast.acme_key}"})
+    told = client.get(f"/api/calls/{call}/bodies").json()
+    assert told == {
+        "request": {"text": ASKED[:10].decode(), "size": len(ASKED), "is_cut": True},
+        "answer": {"text": "hi", "size": 2, "is_cut": False},
+    }
+
+
+def test_a_member_reads_only_their_own(cast: Cast, store: Store) -> None:
+    dave = create_user("dave@bodies.example.com", None)
+    add_member(cast.acme.id, user=dave, role=Role.MEMBER, actor=SYSTEM)
+    member = signed_in(dave)
+    others, own = store(cast.acme.id), store(cast.acme.id, user_id=str(dave.id), chance=7)
+    assert "alert(1)" not in page(member, others)
+    assert "Whoever sent the request and admins can read it." in page(member, others)
+    assert member.get(f"/requests/{others}/request").status_code == 403
+    assert "alert(1)" in page(member, own)
+    assert member.get(f"/requests/{own}/request").content == ASKED
+
+
+def test_nothing_of_another_organization_is_read(cast: Cast, store: Store) -> None:
+    call = store(cast.rival.id)
+    owner = signed_in(cast.alice)
+    assert owner.get(f"/requests/{call}/request").status_code == 404
+    key = Client(headers={"Authorization": f"Bearer {cast.acme_key}"})
+    assert key.get(f"/api/calls/{call}/bodies").json()["code"] == "not_found"
+
+
+def test_the_page_says_why_nothing_is_here(cast: Cast, store: Store) -> None:
+    ledger = Ledger(settings.DATABASE_INGEST_URL)
+    call = row(cast.acme.id, time.time_ns() // 1_000_000)
+    ledger.write([call])
+    ledger.close()
+    owner = signed_in(cast.alice)
+    assert '<a href="/organization">Organization settings</a>' in page(owner, call["id"])
+    with tenant_scope(cast.acme.id):
+        Organization.objects.filter(id=cast.acme.id).update(store_bodies=True)
+    assert "its 30 days are over" in page(owner, call["id"])
+    key = Client(headers={"Authorization": f"Bearer {cast.acme_key}"})
+    assert key.get(f"/api/calls/{call['id']}/bodies").json()["code"] == "not_stored"
