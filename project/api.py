@@ -11,7 +11,10 @@ from preferences.api import router as preferences
 from preferences.keys.api import router as keys
 from project.rest import RestAPI, broken, problem
 from routing.api import router as gateway
+from tenancy.api_audit import router as audit
 from tenancy.api_auth import AdminKey
+from tenancy.api_members import invitations, members
+from tenancy.api_organization import router as organization
 from tenancy.sso.api import security, sso
 
 api = RestAPI(
@@ -28,6 +31,10 @@ api.add_router("/calls", calls)
 api.add_router("/calls", bodies)
 api.add_router("/keys", keys)
 api.add_router("/preferences", preferences)
+api.add_router("/members", members)
+api.add_router("/invitations", invitations)
+api.add_router("/audit", audit)
+api.add_router("/organization", organization)
 api.add_router("/organization/security", security)
 api.add_router("/organization/sso", sso)
 

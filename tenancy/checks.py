@@ -9,6 +9,7 @@ from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 
 from lib.errors import RouterError
+from tenancy.core import Role
 
 NAME_CHARS_MAX = 120
 EMAIL_CHARS_MAX = 254
@@ -47,3 +48,11 @@ def checked_email(email: str) -> str:
     if len(email) > EMAIL_CHARS_MAX:
         raise invalid("email", f"An address has at most {EMAIL_CHARS_MAX} characters.")
     return email
+
+
+def checked_role(role: str) -> Role:
+    """The role of this name; raises ``RouterError`` (422)."""
+    try:
+        return Role(role)
+    except ValueError:
+        raise invalid("role", f"Choose one of: {', '.join(Role)}.") from None

@@ -21,6 +21,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from lib.errors import RouterError
 from tenancy import invitations, selectors
 from tenancy import members as services
+from tenancy.checks import checked_role
 from tenancy.core import Role, may
 from tenancy.invitations import Sent
 from tenancy.models import Invitation, Membership
@@ -63,7 +64,7 @@ def invite(request: MemberRequest) -> HttpResponse:
         sent = invitations.invite(
             request.member.organization_id,
             email=email,
-            role=_role(request.POST.get("role", "")),
+            role=checked_role(request.POST.get("role", "")),
             by=request.member.role,
             actor=request.member.actor(request),
         )
@@ -116,9 +117,9 @@ def role(request: MemberRequest, member_id: UUID) -> HttpResponse:
         changed = services.set_role(
             organization_id,
             member_id,
-            _role(request.POST.get("role", "")),
+            checked_role(request.POST.get("role", "")),
             by=request.member.role,
-            seen=_role(request.POST.get("was", "")),
+            seen=checked_role(request.POST.get("was", "")),
             actor=request.member.actor(request),
         )
     except RouterError as why:
@@ -315,14 +316,6 @@ def _found(request: MemberRequest, member_id: UUID) -> Membership:
     if found is None:
         raise Http404
     return found
-
-
-def _role(text: str) -> Role:
-    try:
-        return Role(text)
-    except ValueError:
-        listed = ", ".join(Role)
-        raise RouterError(422, "invalid_value", f"Choose one of: {listed}.", param="role") from None
 
 
 def _a(word: str) -> str:

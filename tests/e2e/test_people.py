@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 
 import pytest
@@ -17,6 +18,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.browser]
 
 MEMBERS = "/members"
 AUDIT = "/audit-log"
+SETTINGS = "/organization"
 
 
 def link_of(page: Page, email: str, role: str = "member") -> str:
@@ -148,6 +150,48 @@ def test_the_audit_log_keeps_its_filters_after_back_and_reload(
     assert "member.set_role" in lines[1]
 
 
+def test_settings_are_saved_and_a_conflict_is_settled(open_page: Open, house: House) -> None:
+    mine, theirs = open_page(SETTINGS), open_page(SETTINGS, user=house.admin)
+    theirs.get_by_label("Name").fill("Theirs")
+    theirs.get_by_role("button", name="Save").click()
+    expect(theirs.get_by_text("Saved.")).to_be_visible()
+    mine.get_by_label("Name").fill("Mine")
+    mine.get_by_role("button", name="Save").click()
+    expect(mine.locator("#name-error")).to_contain_text("Somebody else made this Theirs")
+    mine.get_by_role("button", name="Save").click()
+    expect(mine.get_by_text("Saved.")).to_be_visible()
+    mine.get_by_label("Keep calls for").fill("0")
+    mine.get_by_label("Store them").check()
+    mine.get_by_role("button", name="Save").click()
+    field = mine.get_by_label("Keep calls for")
+    expect(field).to_have_attribute("aria-invalid", "true")
+    expect(field).to_have_value("0")
+    expect(mine.get_by_label("Store them")).to_be_checked()
+    mine.goto(SETTINGS)
+    expect(mine.get_by_label("Name")).to_have_value("Mine")
+    expect(mine.get_by_label("Store them")).not_to_be_checked()
+
+
+def test_the_organization_is_exported_and_deleted_with_its_name_typed(
+    open_page: Open, house: House
+) -> None:
+    page = open_page(SETTINGS)
+    page.get_by_role("link", name="Delete the organization…").click()
+    with page.expect_download() as found:
+        page.get_by_role("link", name="Export everything first").click()
+    lines = found.value.path().read_text().splitlines()
+    assert house.organization.name in lines[0]
+    assert sum(1 for line in lines if line.startswith('{"kind":"call"')) == len(house.calls)
+    page.get_by_label("Type the name").fill("another")
+    page.get_by_role("button", name="Delete for good").click()
+    expect(page.get_by_role("alert")).to_contain_text("Type the name as it is")
+    page.get_by_label("Type the name").fill(house.organization.name)
+    page.get_by_role("button", name="Delete for good").click()
+    expect(page.locator("h1")).to_have_text("Name your organization")
+    theirs = open_page("/requests", user=house.admin)
+    expect(theirs.locator("h1")).to_have_text("Name your organization")
+
+
 def fill(house: House, page: Page) -> str:
     """Members and invitations of every kind, some with strange names; an open link."""
     tag = house.organization.id.hex[-8:]
@@ -178,6 +222,8 @@ def test_axe_finds_nothing_and_nothing_is_too_wide(
         AUDIT,
         f"{AUDIT}?check=1&actor=x",
         "/members/leave",
+        SETTINGS,
+        f"{SETTINGS}/delete",
         member,
         link,
         "/invitations/x",
@@ -202,8 +248,6 @@ def test_axe_finds_nothing_and_nothing_is_too_wide(
 
 
 def shots() -> str:
-    import os
-
     return os.environ.get("SHOTS", "")
 
 

@@ -7,6 +7,11 @@ from tests.project.url_row import Row
 _ADMINS = "in 200 403 403 200 200 in in in in"
 _OWNERS = "in 200 403 403 403 200 in in in in"
 
+_READS = "401 401 401 401 401 401 200 200 401 403"
+_OWN = "401 401 401 401 401 401 200 404 401 403"
+_MEMBER = "api/members/<uuidstr:member_id>"
+_INVITATION = "api/invitations/<uuidstr:invitation_id>"
+
 ROWS = [
     Row("members", "GET", "/members", "in 200 200 200 200 200 in in in in"),
     Row(
@@ -117,4 +122,41 @@ ROWS = [
         "in 422 403 403 403 422 in in in in",
         {"name": "another"},
     ),
+    Row("api/members", "GET", "/api/members", _READS),
+    Row(_MEMBER, "GET", "/api/members/{viewer}", _OWN),
+    Row(_MEMBER, "PATCH", "/api/members/{viewer}", _OWN, {"role": "member"}),
+    Row(
+        _MEMBER,
+        "PATCH",
+        "/api/members/{viewer}",
+        "401 401 401 401 401 401 403 404 401 403",
+        {"role": "owner"},
+    ),
+    Row(_MEMBER, "DELETE", "/api/members/{viewer}", "401 401 401 401 401 401 204 404 401 403"),
+    Row("api/invitations", "GET", "/api/invitations", _READS),
+    Row(
+        "api/invitations",
+        "POST",
+        "/api/invitations",
+        "401 401 401 401 401 401 201 201 401 403",
+        {"email": "somebody@urls.example.com", "role": "member"},
+    ),
+    Row(
+        "api/invitations",
+        "POST",
+        "/api/invitations",
+        "401 401 401 401 401 401 403 403 401 403",
+        {"email": "somebody@urls.example.com", "role": "owner"},
+    ),
+    Row(f"{_INVITATION}/resend", "POST", "/api/invitations/{invitation}/resend", _OWN),
+    Row(
+        _INVITATION,
+        "DELETE",
+        "/api/invitations/{invitation}",
+        "401 401 401 401 401 401 204 404 401 403",
+    ),
+    Row("api/audit", "GET", "/api/audit", _READS),
+    Row("api/audit/chain", "GET", "/api/audit/chain", _READS),
+    Row("api/organization", "GET", "/api/organization", _READS),
+    Row("api/organization", "PATCH", "/api/organization", _READS, {"time_zone": "UTC"}),
 ]
