@@ -11,6 +11,7 @@ from django.core.exceptions import PermissionDenied
 from django.core.handlers.exception import response_for_exception
 from django.db import connection
 from django.http import Http404, HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 
 from tenancy.core import Role
 from tenancy.pages import Member, MemberRequest, member_page
@@ -32,14 +33,14 @@ def for_senders(request: MemberRequest) -> HttpResponse:
 
 
 async def enter(
-    request: HttpRequest, gate: Callable[[HttpRequest], HttpResponse]
-) -> Member | HttpResponse:
+    request: HttpRequest, gate: Callable[[HttpRequest], HttpResponseBase]
+) -> Member | HttpResponseBase:
     """The member whom the gate let in, or its answer.
 
     The connection to Postgres goes back at once: what follows may take minutes.
     """
 
-    def check() -> HttpResponse:
+    def check() -> HttpResponseBase:
         try:
             return _with_errors(gate, request)
         finally:
@@ -52,21 +53,21 @@ async def enter(
 
 
 async def answered(
-    view: Callable[Concatenate[HttpRequest, P], HttpResponse],
+    view: Callable[Concatenate[HttpRequest, P], HttpResponseBase],
     request: HttpRequest,
     *args: P.args,
     **kwargs: P.kwargs,
-) -> HttpResponse:
+) -> HttpResponseBase:
     """The answer of a view that waits for nothing, from an async one."""
     return await sync_to_async(_with_errors)(view, request, *args, **kwargs)
 
 
 def _with_errors(
-    view: Callable[Concatenate[HttpRequest, P], HttpResponse],
+    view: Callable[Concatenate[HttpRequest, P], HttpResponseBase],
     request: HttpRequest,
     *args: P.args,
     **kwargs: P.kwargs,
-) -> HttpResponse:
+) -> HttpResponseBase:
     """The view's answer, or the page of its error.
 
     Left to Django, an async view's error page is drawn in a thread of its own, whose connection

@@ -32,6 +32,8 @@ from django.template.loader import render_to_string
 from django.views.decorators.http import require_http_methods, require_POST
 
 from analytics import selectors
+from analytics.bodies import bodies, may_read
+from analytics.models import Call
 from catalog import selectors as catalog
 from preferences.core import Priority
 from routing.asking import MODELS_MAX, Errors, Outcome, Question, ask, read_question, stream
@@ -51,12 +53,12 @@ CALL_MISSING = "Only chat requests can be repeated here; this one was for embedd
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
-async def page(request: HttpRequest) -> HttpResponse:
+async def page(request: HttpRequest) -> HttpResponseBase:
     """The form, filled from the address or from a recorded call; with the answers to a POST."""
     if request.method != "POST":
         return await answered(_shown, request)
     member = await enter(request, for_senders)
-    if isinstance(member, HttpResponse):
+    if isinstance(member, HttpResponseBase):
         return member
     question, errors = read_question(request.POST)
     runtime = current()
@@ -71,7 +73,7 @@ async def page(request: HttpRequest) -> HttpResponse:
 async def run(request: HttpRequest) -> HttpResponseBase:
     """The answer of one model, streamed; 422 with ``errors`` by field for a wrong question."""
     member = await enter(request, for_senders)
-    if isinstance(member, HttpResponse):
+    if isinstance(member, HttpResponseBase):
         return member
     question, errors = read_question(request.POST)
     if errors:
@@ -154,7 +156,7 @@ def _repeated(request: MemberRequest, question: Question) -> tuple[Question, str
         models=(call.model_requested or AUTO,),
         priority=call.priority if call.priority in set(Priority) else "",
     )
-    messages = stored_messages(request.member.organization_id, call_id)
+    messages = _stored_messages(request.member, call)
     if messages is not None:
         return replace(repeated, messages=messages), f"This repeats the request {call_id}."
     return repeated, (
@@ -163,9 +165,16 @@ def _repeated(request: MemberRequest, question: Question) -> tuple[Question, str
     )
 
 
-def stored_messages(organization_id: UUID, call_id: UUID) -> str | None:
-    """The messages of a recorded call as JSON, where bodies are kept; they are not so far."""
-    return None
+def _stored_messages(member: Member, call: Call) -> str | None:
+    """The messages of a recorded call as JSON, where they were stored whole for this reader."""
+    found = bodies(member.organization_id, call.id) if may_read(member, call) else None
+    if found is None or found.request.is_cut:
+        return None
+    try:
+        messages = orjson.loads(found.request.text)["messages"]
+    except (orjson.JSONDecodeError, LookupError, TypeError):
+        return None
+    return orjson.dumps(messages, option=orjson.OPT_INDENT_2).decode()
 
 
 def _page(

@@ -92,7 +92,7 @@ async def events(request: HttpRequest) -> HttpResponseBase:
     204, which ends a browser's attempts, where this server cannot stream.
     """
     member = await enter(request, for_members)
-    if isinstance(member, HttpResponse):
+    if isinstance(member, HttpResponseBase):
         return member
     if not isinstance(request, ASGIRequest):
         return HttpResponse(status=HTTPStatus.NO_CONTENT)
@@ -146,10 +146,10 @@ def _event(name: str, data: str) -> bytes:
 
 
 @require_POST
-async def send(request: HttpRequest) -> HttpResponse:
+async def send(request: HttpRequest) -> HttpResponseBase:
     """Makes the first call as the member; the line that waits tells what came of it."""
     member = await enter(request, for_senders)
-    if isinstance(member, HttpResponse):
+    if isinstance(member, HttpResponseBase):
         return member
     runtime = current()
     if runtime is None:

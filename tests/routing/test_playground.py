@@ -19,7 +19,7 @@ from preferences.services import save_preferences
 from tenancy.core import SYSTEM, Role
 from tenancy.models import User, new_id
 from tenancy.services import add_member, create_user
-from tests.analytics.rows import row
+from tests.analytics.rows import row, said
 from tests.conftest import Cast
 from tests.routing.gateway_house import House, firm, house, in_database, sandbox
 
@@ -187,3 +187,22 @@ def test_a_recorded_request_is_asked_again(as_alice: Client, cast: Cast) -> None
     assert "embeddings" in as_alice.get(f"{PAGE}?call={embeds['id']}").content.decode()
     for id_ in (theirs["id"], str(UUID(int=7)), "nonsense"):
         assert as_alice.get(f"{PAGE}?call={id_}").status_code == 404
+
+
+@pytest.mark.django_db
+def test_a_stored_prompt_comes_back_for_those_who_may_read_it(client: Client, cast: Cast) -> None:
+    from catalog.services import connect_sandbox
+
+    connect_sandbox(cast.acme.id, base_url="http://127.0.0.1:9", actor=SYSTEM)
+    call = row(cast.acme.id, time.time_ns() // 1_000_000)
+    asked = {"model": "auto", "messages": [{"role": "user", "content": "Was it <b>this</b>?"}]}
+    ledger = Ledger(settings.DATABASE_INGEST_URL)
+    ledger.write([call], [said(call, orjson.dumps(asked))])
+    ledger.close()
+    client.force_login(cast.alice, backend=BACKEND)
+    assert (
+        "Was it &lt;b&gt;this&lt;/b&gt;?"
+        in client.get(f"{PAGE}?call={call['id']}").content.decode()
+    )
+    client.force_login(cast.bob, backend=BACKEND)
+    assert "Was it" not in client.get(f"{PAGE}?call={call['id']}").content.decode()
