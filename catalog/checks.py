@@ -16,8 +16,8 @@ from lib.netguard import is_surely_private, parse_base_url
 NAME_CHARS_MAX = 80
 REGION_CHARS_MAX = 40
 _SLUG = re.compile(r"[-\w]{1,40}", re.ASCII)
-# Addresses under /providers that are no provider's.
-RESERVED_SLUGS = frozenset({"new"})
+# Addresses under /providers and /api/providers that are no provider's.
+RESERVED_SLUGS = frozenset({"new", "presets"})
 
 
 def invalid(param: str, message: str) -> RouterError:
@@ -92,7 +92,8 @@ def check_slug(slug: str) -> None:
     """That a provider can be named so in addresses and in provider/model."""
     if slug in RESERVED_SLUGS or not _SLUG.fullmatch(slug):
         raise invalid(
-            "slug", "A slug is 1 to 40 letters, digits, hyphens and underscores, and not new."
+            "slug",
+            "A slug is 1 to 40 letters, digits, - and _, and neither new nor presets.",
         )
 
 

@@ -11,6 +11,8 @@ from preferences.api import router as preferences
 from preferences.keys.api import router as keys
 from project.rest import RestAPI, broken, problem
 from routing.api import router as gateway
+from routing.providers.api import router as providers
+from routing.providers.models_api import router as deployments
 from tenancy.api_audit import router as audit
 from tenancy.api_auth import AdminKey
 from tenancy.api_members import invitations, members
@@ -37,6 +39,8 @@ api.add_router("/audit", audit)
 api.add_router("/organization", organization)
 api.add_router("/organization/security", security)
 api.add_router("/organization/sso", sso)
+api.add_router("/providers", providers)
+api.add_router("/providers", deployments)
 
 v1 = NinjaAPI(
     title="Enterprise Router gateway",

@@ -167,7 +167,7 @@ def _model_state(row: Deployment, seen: Seen | None) -> State:
     if not row.active:
         return State("plain", "Off")
     if seen is None:
-        return State("plain", "No calls yet")
+        return State("plain", "No recent calls")
     if seen.resting:
         label = REST_REASONS.get(seen.health.reason, "Resting")
         return State("bad" if seen.health.reason != "rate_limited" else "warn", label)
@@ -203,5 +203,5 @@ def _state(
         told = f"{len(hurt)} of {len(served)} models: {hurt[0].lower()}."
         return State("warn", "Degraded", told)
     if all(tone == "plain" for tone in tones):
-        return State("plain", "No calls yet", "It was not called yet.")
+        return State("plain", "No recent calls", "Nothing was measured there in the last minutes.")
     return State("ok", "OK", "Its models answer.")

@@ -45,7 +45,7 @@ def needs(preset: Preset) -> str:
         said.append("an API key")
     if not preset.models:
         said.append("the names of its models")
-    return ", ".join(said).capitalize()
+    return ", ".join(said)
 
 
 def found_presets(text: str) -> list[Preset]:

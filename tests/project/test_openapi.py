@@ -16,6 +16,7 @@ from hypothesis import settings as often
 from hypothesis import strategies as st
 
 from analytics.ledger import Ledger
+from catalog.models import Deployment
 from project.api import api, v1
 from project.openapi import example_of
 from tenancy.models import ApiKey, Membership
@@ -109,6 +110,7 @@ def caller(cast: Cast) -> tuple[Client, dict[str, str]]:
     with tenant_scope(cast.acme.id):
         key = ApiKey.objects.filter(organization_id=cast.acme.id, revoked_at=None).first()
         member = Membership.objects.filter(organization_id=cast.acme.id).first()
+        model = Deployment.objects.get(provider__slug="openai")
     assert key is not None
     assert member is not None
     ids = {
@@ -119,6 +121,7 @@ def caller(cast: Cast) -> tuple[Client, dict[str, str]]:
         "slug": "openai",
         "provider": "openai",
         "model": "cheap",
+        "deployment_id": str(model.id),
     }
     return Client(headers={"Authorization": f"Bearer {cast.acme_key}"}), ids
 

@@ -341,3 +341,31 @@ def test_a_failure_is_one_line_and_exit_1() -> None:
     )
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == 'CommandError: --organization: "acme" is no id.\n'
+
+
+def test_a_model_may_have_another_name_at_its_provider(cast: Cast) -> None:
+    address = ("--base-url", "https://acme.openai.azure.com/openai/v1")
+    run(cast, "provider", "connect", "--preset", "azure", *address, *FROM_ENV)
+    there = ("--upstream-model", "our-gpt4o-eu", "--context-window", "128000")
+    words = ("deploy", "azure", "--model", "gpt-4o", *there, "--max-output-tokens", "16384")
+    assert run(cast, "provider", *words)["upstream_model"] == "our-gpt4o-eu"
+    assert served(cast)["azure/gpt-4o"].upstream_model == "our-gpt4o-eu"
+
+
+def test_a_model_and_a_provider_are_taken_away(cast: Cast) -> None:
+    run(cast, "provider", "connect", "--preset", "openai", *FROM_ENV)
+    run(cast, "provider", "remove", "openai", "--model", "gpt-4o")
+    assert "openai/gpt-4o" not in served(cast)
+    assert "openai/gpt-4o-mini" in served(cast)
+    assert refusal(cast, "provider", "remove", "openai", "--model", "gpt-4o").startswith("MODEL")
+    assert run(cast, "provider", "remove", "openai") == {"removed": "openai"}
+    assert run(cast, "provider", "list") == []
+    assert last_entry(cast)[0] == "provider.remove"
+
+
+def test_a_local_provider_moves_to_a_public_address_only_when_that_is_said(cast: Cast) -> None:
+    local = ("--preset", "local", "--base-url", "http://127.0.0.1:9/v1", "--no-secret")
+    run(cast, "provider", "connect", *local, *CUSTOM)
+    moved = ("provider", "address", "local", "--base-url", "https://box.example.com/v1")
+    assert refusal(cast, *moved, "--no-secret").startswith("--confirm-local")
+    assert run(cast, *moved, "--no-secret", "--confirm-local")["is_local"]

@@ -1,4 +1,4 @@
-"""The pages of providers."""
+"""The pages and the API of providers."""
 
 from __future__ import annotations
 
@@ -19,6 +19,14 @@ _FIELDS = {
     "quality": "50",
     "operation": "chat",
 }
+_API = "api/providers/<slug:slug>"
+_API_PATH = "/api/providers/far"
+_API_MODEL = f"{_API}/deployments/<uuidstr:deployment_id>"
+_API_MODEL_PATH = f"{_API_PATH}/deployments/{{model}}"
+_SECRET = {"secret": "sk-new"}
+_ADDRESS = {"base_url": "http://127.0.0.1:9/v2"}
+_NEW_MODEL = {"model": "other", "context_window": 1000, "max_output_tokens": 100}
+_PRICE = {"input_usd_per_mtok": "1", "output_usd_per_mtok": "2", "source": "contract"}
 
 ROWS = [
     Row("providers", "GET", "/providers", "in 200 200 200 200 200 in in in in"),
@@ -66,4 +74,25 @@ ROWS = [
     Row(f"{_MODEL}/active", "POST", f"{_MODEL_PATH}/active", _CHANGE, {"active": "0"}),
     Row(f"{_MODEL}/remove", "GET", f"{_MODEL_PATH}/remove", _ADMIN),
     Row(f"{_MODEL}/remove", "POST", f"{_MODEL_PATH}/remove", "in 404 403 403 302 404 in in in in"),
+    *(
+        Row(pattern, method, path, f"401 401 401 401 401 401 {ours} {theirs} 401 403", data)
+        for pattern, method, path, ours, theirs, data in (
+            (_API, "GET", _API_PATH, 200, 404, {}),
+            (_API, "PATCH", _API_PATH, 200, 404, {"name": "x"}),
+            (_API, "DELETE", _API_PATH, 204, 404, {}),
+            ("api/providers", "GET", "/api/providers", 200, 200, {}),
+            ("api/providers/presets", "GET", "/api/providers/presets", 200, 200, {}),
+            ("api/providers", "POST", "/api/providers", 201, 201, {"preset": "groq"}),
+            (f"{_API}/credentials", "POST", f"{_API_PATH}/credentials", 201, 404, _SECRET),
+            (f"{_API}/address", "PUT", f"{_API_PATH}/address", 200, 404, _ADDRESS),
+            (f"{_API}/test", "POST", f"{_API_PATH}/test", 200, 404, {}),
+            (f"{_API}/deployments", "GET", f"{_API_PATH}/deployments", 200, 404, {}),
+            (f"{_API}/deployments", "POST", f"{_API_PATH}/deployments", 201, 404, _NEW_MODEL),
+            (_API_MODEL, "GET", _API_MODEL_PATH, 200, 404, {}),
+            (_API_MODEL, "PATCH", _API_MODEL_PATH, 200, 404, {"quality": 1}),
+            (_API_MODEL, "DELETE", _API_MODEL_PATH, 204, 404, {}),
+            (f"{_API_MODEL}/price", "PUT", f"{_API_MODEL_PATH}/price", 200, 404, _PRICE),
+            (f"{_API_MODEL}/price", "DELETE", f"{_API_MODEL_PATH}/price", 200, 404, {}),
+        )
+    ),
 ]

@@ -60,7 +60,7 @@ def new(preset: str, **more: Any) -> dict[str, Any]:
 def test_the_presets_say_what_each_needs_and_are_searched(as_alice: Client) -> None:
     page = text(as_alice.get("/providers/new"))
     assert all(f"?preset={slug}" in page for slug in PRESETS)
-    assert "Needs your resource, an api key, the names of its models." in page
+    assert "Needs your resource, an API key, the names of its models." in page
     found = text(as_alice.get("/providers/new?q=gemini"))
     assert "?preset=google" in found
     assert "?preset=groq" not in found
@@ -318,7 +318,7 @@ def test_health_is_what_redis_says(as_alice: Client, cast: Cast) -> None:
         assert "Rate limited" in seen(o=now + 60_000, r="rate_limited")
         assert "Credential refused" in seen(o=now + 60_000, r="credential_refused")
         client.hdel(key, row.id.hex)
-    assert "No calls yet" in text(as_alice.get("/providers"))
+    assert "No recent calls" in text(as_alice.get("/providers"))
 
 
 def test_a_fixed_number_of_queries_and_no_secret(
