@@ -239,7 +239,7 @@ def fallbacks(routes: Sequence[Route]) -> Figure:
         "hovermode": "closest",
         "showlegend": False,
         "xaxis": {"rangemode": "tozero", "showgrid": True, "fixedrange": True},
-        "yaxis": {"type": "category", "showgrid": False},
+        "yaxis": {"type": "category", "showgrid": False, "nticks": ROUTES_MAX + 1},
     }
     return _figure(data, layout, f"Fallback routes. {finding}", table, is_empty=not total)
 

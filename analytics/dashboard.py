@@ -38,7 +38,6 @@ from analytics.overview import (
 )
 from analytics.spans import Bars, bars, grain_of
 from lib.errors import RouterError
-from lib.money import format_usd
 from tenancy.pages import MemberRequest, member_page, render_page, wants_fragment
 from tenancy.selectors import key_names, member_emails
 
@@ -177,68 +176,51 @@ def _results(request: MemberRequest, filters: Filters) -> dict[str, Any]:
     before = previous(filters, zone=request.member.zone())
     earlier = Bars("all", (before.start or shown.start, before.until or shown.start))
     rows, old = series.sums(organization_id, filters, [shown, earlier])
-    latencies, latencies_before = series.latencies(organization_id, filters, [shown, earlier])
-    routes = series.routes(organization_id, filters)
-    providers = by_provider(rows)
-    tallies = by_bar(rows, len(shown))
-    now = total(tallies)
-    links = {
-        "spend": _requests(filters),
-        "requests": _requests(filters),
-        "success": _requests(filters.but(status=filters.status or "failed")),
-        "p95": _requests(filters.but(status=filters.status or "ok")),
-        "per_1k": _requests(filters),
-        "fallbacks": _requests(filters.but(status="fallback")),
-    }
-    numbers = figures(
-        tallies,
-        by_bar(old, 1)[0] if old else None,
-        latencies,
-        merged(latencies_before),
+    # The course needs no zone's days; days of UTC are read much sooner than their hours.
+    latencies, latencies_before = (
+        series.latencies(organization_id, filters, [shown, earlier])
+        if grain == "hour"
+        else series.daily_latencies(
+            organization_id, filters, [(one.start, one.until) for one in (shown, earlier)]
+        )
     )
+    tallies = by_bar(rows, len(shown))
+    was = by_bar(old, 1)[0] if old else None
+    numbers = figures(tallies, was, latencies, merged(latencies_before))
+    routes = series.routes(organization_id, filters)
+    by_name = series.provider_latencies(organization_id, filters)
+    query = filters.query()
     return {
-        "figures": [(one, links[one.name]) for one in numbers],
+        "figures": [(one, _figure_link(one.name, filters)) for one in numbers],
         "spark": {"width": SPARK_WIDTH, "height": SPARK_HEIGHT},
-        "calls": now.calls,
+        "calls": total(tallies).calls,
         "is_raw": series.is_raw(filters),
         "before": before,
         "start": filters.start,
         "until": filters.until,
         "cards": [
-            Card(
-                name, title, f"{PATH}/fig/{name}.json?{filters.query()}", _card_link(name, filters)
-            )
+            Card(name, title, f"{PATH}/fig/{name}.json?{query}", _figure_link(name, filters))
             for name, title in FIGURES.items()
         ],
         "providers": [
-            (
-                row,
-                _here(filters.but(providers=(row.provider,))),
-                _requests(filters.but(providers=(row.provider,))),
-            )
-            for row in provider_rows(
-                providers, series.provider_latencies(organization_id, filters), routes
-            )
+            (row, _here(alone), _requests(alone))
+            for row in provider_rows(by_provider(rows), by_name, routes)
+            for alone in [filters.but(providers=(row.provider,))]
         ],
-        "routes": [
-            (
-                route,
-                _requests(
-                    filters.but(
-                        status="fallback",
-                        fallback_from=route.fallback_from,
-                        providers=(route.provider,) if route.provider else (),
-                    )
-                ),
-            )
-            for route in routes[: charts.ROUTES_MAX]
-        ],
-        "spent": format_usd(now.cost_nano),
-        "export": {
-            kind: f"{PATH}/export?format={kind}&{filters.query()}" for kind in ("csv", "jsonl")
-        },
+        "routes": [_route(route, filters) for route in routes[: charts.ROUTES_MAX]],
+        "export": {kind: f"{PATH}/export?format={kind}&{query}" for kind in FORMATS},
         "all_requests": _requests(filters),
     }
+
+
+def _route(route: series.Route, filters: Filters) -> tuple[series.Route, str, str]:
+    """A way of falling back, the calls that took it, and how many they are."""
+    taken = filters.but(
+        status="fallback",
+        fallback_from=route.fallback_from,
+        providers=(route.provider,) if route.provider else (),
+    )
+    return route, _requests(taken), f"{route.calls:,}"
 
 
 def _bar(request: MemberRequest, filters: Filters, known: dict[str, list[str]]) -> dict[str, Any]:
@@ -319,9 +301,12 @@ def _named(every: str, ids: Sequence[str] | None, names: dict[UUID, str]) -> lis
     return [("", every), *((value, label) for label, value in named)]
 
 
-def _card_link(name: str, filters: Filters) -> str:
-    change = {"errors": "failed", "fallbacks": "fallback", "latency": "ok"}.get(name, "")
-    return _requests(filters.but(status=filters.status or change))
+def _figure_link(name: str, filters: Filters) -> str:
+    """The calls behind a number or a chart: those that failed, fell back or were timed."""
+    status = {"success": "failed", "errors": "failed", "p95": "ok", "latency": "ok"}.get(name, "")
+    if name == "fallbacks":
+        return _requests(filters.but(status="fallback"))
+    return _requests(filters.but(status=filters.status or status))
 
 
 def _requests(filters: Filters) -> str:

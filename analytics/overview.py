@@ -127,80 +127,76 @@ def figures(
     latency_before: Mapping[int, int],
 ) -> list[Figure]:
     """The six numbers of the page; ``before`` is None where there is nothing to compare with."""
-    now = total(bars)
-    old = before or Tally()
-    compared = bool(old.calls)
-    p95s = [percentile_ms(one, 0.95) for one in latencies]
-    p95 = percentile_ms(merged(latencies), 0.95)
-    p95_before = percentile_ms(latency_before, 0.95) if compared else None
-    tokens = now.input_tokens + now.output_tokens
-
-    def figure(
-        name: str,
-        label: str,
-        value: str,
-        note: str,
-        course: Sequence[float | None],
-        change: tuple[str, str, str],
-    ) -> Figure:
-        return Figure(name, label, value, *change, note, sparkline(course))
-
+    now, old = total(bars), before or Tally()
     return [
-        figure(
-            "spend",
-            "Spend",
-            format_usd(now.cost_nano),
-            "",
-            [bar.cost_nano for bar in bars],
-            _relative(now.cost_nano, old.cost_nano, format_usd(old.cost_nano), worse=1)
-            if compared
-            else _NONE,
-        ),
-        figure(
-            "requests",
-            "Requests",
-            f"{now.calls:,}",
-            f"{short(tokens)} tokens",
-            [bar.calls for bar in bars],
-            _relative(now.calls, old.calls, f"{old.calls:,}", worse=0) if compared else _NONE,
-        ),
-        figure(
+        *_amounts(bars, now, old),
+        Figure(
             "success",
             "Success rate",
             percent(now.success_rate),
+            *_points(now.success_rate, old.success_rate, worse=-1),
             f"{now.calls - now.successes:,} failed",
-            [bar.success_rate for bar in bars],
-            _points(now.success_rate, old.success_rate, worse=-1),
+            sparkline([bar.success_rate for bar in bars]),
         ),
-        figure(
-            "p95",
-            "p95 latency",
-            milliseconds(p95),
-            "of successful requests",
-            p95s,
-            _relative(p95, p95_before, milliseconds(p95_before), worse=1)
-            if p95 and p95_before
-            else _NONE,
-        ),
-        figure(
-            "per_1k",
-            "Cost per 1k requests",
-            DASH if now.nano_per_1k is None else format_usd(now.nano_per_1k),
-            "",
-            [bar.nano_per_1k for bar in bars],
-            _relative(now.nano_per_1k, old.nano_per_1k, format_usd(old.nano_per_1k or 0), worse=1)
-            if compared and now.calls
-            else _NONE,
-        ),
-        figure(
+        _latency(latencies, latency_before if old.calls else {}),
+        _per_1k(bars, now, old),
+        Figure(
             "fallbacks",
             "Fallback rate",
             percent(now.fallback_rate),
+            *_points(now.fallback_rate, old.fallback_rate, worse=1),
             f"{now.fallbacks:,} requests",
-            [bar.fallback_rate for bar in bars],
-            _points(now.fallback_rate, old.fallback_rate, worse=1),
+            sparkline([bar.fallback_rate for bar in bars]),
         ),
     ]
+
+
+def _amounts(bars: Sequence[Tally], now: Tally, old: Tally) -> list[Figure]:
+    """Spend and requests."""
+    tokens = short(now.input_tokens + now.output_tokens)
+    return [
+        Figure(
+            "spend",
+            "Spend",
+            format_usd(now.cost_nano),
+            *_relative(now.cost_nano, old.cost_nano, format_usd(old.cost_nano), worse=1),
+            "",
+            sparkline([bar.cost_nano for bar in bars]),
+        ),
+        Figure(
+            "requests",
+            "Requests",
+            f"{now.calls:,}",
+            *_relative(now.calls, old.calls, f"{old.calls:,}", worse=0),
+            f"{tokens} tokens",
+            sparkline([bar.calls for bar in bars]),
+        ),
+    ]
+
+
+def _latency(latencies: Sequence[Mapping[int, int]], before: Mapping[int, int]) -> Figure:
+    p95 = percentile_ms(merged(latencies), 0.95)
+    old = percentile_ms(before, 0.95)
+    return Figure(
+        "p95",
+        "p95 latency",
+        milliseconds(p95),
+        *_relative(p95, old, milliseconds(old), worse=1),
+        "of successful requests",
+        sparkline([percentile_ms(one, 0.95) for one in latencies]),
+    )
+
+
+def _per_1k(bars: Sequence[Tally], now: Tally, old: Tally) -> Figure:
+    before = format_usd(old.nano_per_1k or 0)
+    return Figure(
+        "per_1k",
+        "Cost per 1k requests",
+        DASH if now.nano_per_1k is None else format_usd(now.nano_per_1k),
+        *_relative(now.nano_per_1k, old.nano_per_1k, before, worse=1),
+        "",
+        sparkline([bar.nano_per_1k for bar in bars]),
+    )
 
 
 _NONE = ("", "", "")

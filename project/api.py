@@ -5,6 +5,7 @@ from ninja import NinjaAPI
 from ninja.errors import AuthenticationError, HttpError, ValidationError
 
 from analytics.api import router as calls
+from analytics.api_analytics import router as analytics
 from analytics.bodies_api import router as bodies
 from lib.errors import RouterError
 from preferences.api import router as preferences
@@ -29,6 +30,7 @@ api = RestAPI(
     docs_url=None,
     urls_namespace="api",
 )
+api.add_router("/analytics", analytics)
 api.add_router("/calls", calls)
 api.add_router("/calls", bodies)
 api.add_router("/keys", keys)

@@ -67,7 +67,7 @@ INSERT INTO router_quarters
     count(*) FILTER (WHERE success), count(*) FILTER (WHERE fallback_used),
     count(*) FILTER (WHERE cache_hit), sum(input_tokens), sum(output_tokens),
     sum(cached_tokens), sum(reasoning_tokens), sum(cost_nano), sum(latency_ms)
-  FROM router_analytics GROUP BY 1, 2, 3, 4, 5, 6, 7;
+  FROM router_analytics GROUP BY 1, 2, 3, 4, 5, 6, 7 ORDER BY 1, 2, 3, 4, 5, 6, 7;
 INSERT INTO router_fallbacks
   SELECT organization_id, date_trunc('hour', created_at, 'UTC'), fallback_from, provider,
     model_used, coalesce(api_key_id, '00000000-0000-0000-0000-000000000000'),
@@ -88,7 +88,7 @@ INSERT INTO router_latency_totals
     s(span, start)
   CROSS JOIN LATERAL (VALUES ('all', ''), ('provider', l.provider), ('model', l.model_used),
     ('key', l.api_key_id::text), ('member', l.user_id::text)) k(kind, name)
-  GROUP BY 1, 2, 3, 4, 5, 6;
+  GROUP BY 1, 2, 3, 4, 5, 6 ORDER BY 1, 2, 3, 4, 5, 6;
 """
 
 BACK = """

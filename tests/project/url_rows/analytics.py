@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from tests.project.url_row import Row
 
+API = "401 401 401 401 401 401 200 200 401 403"
+
 ROWS = [
     Row(
         "enterprise-router/analytics",
@@ -28,5 +30,9 @@ ROWS = [
         "GET",
         "/enterprise-router/analytics/fig/nothing.json",
         "in 404 404 404 404 404 in in in in",
+    ),
+    *(
+        Row(f"api/analytics/{name}", "GET", f"/api/analytics/{name}", API)
+        for name in ("summary", "series", "export")
     ),
 ]

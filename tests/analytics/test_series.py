@@ -1,0 +1,193 @@
+"""Sums over time: exact in every zone, percentiles near the true ones, queries counted."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import plotly.graph_objects as go  # type: ignore[import-untyped]
+import psycopg
+import pytest
+from django.conf import settings
+from django.core.management import call_command
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+
+from analytics import charts, series
+from analytics.core import percentile_ms
+from analytics.dashboard import FIGURES, PATH
+from analytics.filters import Filters, between
+from analytics.ledger import Ledger
+from analytics.overview import by_bar, merged, total
+from analytics.spans import Bars, bars
+from tenancy.scope import tenant_scope
+from tests.analytics.rows import row
+from tests.conftest import Cast, make_cast, signed_in
+
+ZONES = ("UTC", "Europe/Berlin", "Asia/Kolkata", "Asia/Kathmandu", "America/Los_Angeles")
+# Both changes of the clocks of 2026 lie inside, in Europe as in America.
+TIMES = (
+    (datetime(2026, 10, 20, tzinfo=UTC), datetime(2026, 11, 5, tzinfo=UTC)),
+    (datetime(2026, 3, 5, tzinfo=UTC), datetime(2026, 4, 2, tzinfo=UTC)),
+)
+
+
+@pytest.fixture(scope="module")
+def seeded(django_db_blocker: Any) -> Iterator[Cast]:
+    with django_db_blocker.unblock():
+        cast = make_cast("series")
+        call_command(
+            *("seed_calls", "--organization", str(cast.acme.id), "--calls", "6000", "--days", "9"),
+            stdout=io.StringIO(),
+        )
+        yield cast
+
+
+@pytest.fixture(scope="module")
+def yearly(django_db_blocker: Any) -> Iterator[Cast]:
+    """A call every seven minutes around the changes of the clocks."""
+    with django_db_blocker.unblock():
+        cast = make_cast("clocks")
+        ledger = Ledger(settings.DATABASE_INGEST_URL)
+        for start, until in TIMES:
+            first, last = (round(at.timestamp() * 1000) for at in (start, until))
+            moments = range(first, last, 7 * 60_000)
+            ledger.write(
+                [
+                    row(cast.acme.id, at, chance=i, cost_nano=i + 1, provider=f"p{i % 3}")
+                    for i, at in enumerate(moments)
+                ]
+            )
+        ledger.close()
+        yield cast
+
+
+def raw(query: str, params: list[Any]) -> list[Any]:
+    with psycopg.connect(settings.DATABASE_INGEST_URL) as ingest:
+        return ingest.execute(query, params).fetchall()
+
+
+@pytest.mark.parametrize("zone", ZONES)
+@pytest.mark.parametrize("time", TIMES)
+@pytest.mark.parametrize("grain", ["day", "hour"])
+@pytest.mark.django_db
+def test_every_bar_holds_its_own_calls_and_they_add_up(
+    yearly: Cast, zone: str, time: tuple[datetime, datetime], grain: str
+) -> None:
+    own = ZoneInfo(zone)
+    start = time[0] + timedelta(days=1)
+    start = datetime(start.year, start.month, start.day, tzinfo=own).astimezone(UTC)
+    until = time[1] - timedelta(hours=5, minutes=15)
+    filters = between(Filters(), start, until, zone=own)
+    shown = bars(start, until, grain, own)
+    with tenant_scope(yearly.acme.id):
+        (found,) = series.sums(yearly.acme.id, filters, [shown])
+        (whole,) = series.sums(yearly.acme.id, filters, [Bars("all", (start, until))])
+    tallies = by_bar(found, len(shown))
+    truth = raw(
+        "SELECT date_trunc(%s, created_at, %s), count(*), sum(cost_nano) FROM router_analytics"
+        " WHERE organization_id = %s AND created_at >= %s AND created_at < %s"
+        " GROUP BY 1 ORDER BY 1",
+        [grain, zone, yearly.acme.id, start, until],
+    )
+    assert [(one.calls, one.cost_nano) for one in tallies] == [(n, cost) for _, n, cost in truth]
+    assert total(tallies) == total(by_bar(whole, 1))
+    assert list(shown.edges[:-1]) == [at.astimezone(UTC) for at, _, _ in truth]
+
+
+@pytest.mark.parametrize("share", [0.5, 0.95, 0.99])
+@pytest.mark.django_db
+def test_percentiles_are_within_five_percent(seeded: Cast, share: float) -> None:
+    now = datetime.now(UTC)
+    start = now.replace(minute=0, second=0, microsecond=0) - timedelta(days=7)
+    filters = between(Filters(), start, now, zone=ZoneInfo("UTC"))
+    with tenant_scope(seeded.acme.id):
+        (days,) = series.daily_latencies(seeded.acme.id, filters, [(start, now)])
+        ((whole,),) = series.latencies(seeded.acme.id, filters, [Bars("all", (start, now))])
+        providers = series.provider_latencies(seeded.acme.id, filters)
+    ((true,),) = raw(
+        "SELECT percentile_disc(%s) WITHIN GROUP (ORDER BY latency_ms) FROM router_analytics"
+        " WHERE organization_id = %s AND created_at >= %s AND success",
+        [share, seeded.acme.id, start],
+    )
+    assert merged(days) == whole == merged(providers.values())
+    assert percentile_ms(whole, share) == pytest.approx(true, rel=0.05)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "",
+        "range=24h",
+        "compare=prev",
+        "provider=openai",
+        "provider=openai&status=ok",
+        "status=5xx",
+        "status=fallback",
+        "tag.team=search",
+        "fallback_from=openai",
+    ],
+)
+@pytest.mark.django_db
+def test_the_number_of_requests_is_that_of_the_calls_behind_it(seeded: Cast, query: str) -> None:
+    answer = signed_in(seeded.alice).get(f"{PATH}?{query}")
+    filters = answer.context["filters"]
+    where, params = series.raw_where(seeded.acme.id, filters, filters.start, filters.until)
+    (behind,) = raw(
+        f"SELECT count(*), coalesce(sum(cost_nano), 0) FROM router_analytics WHERE {where}",
+        params,
+    )
+    assert answer.context["calls"] == behind[0] > 0
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("query", ["range=24h", "range=30d", "provider=openai&model=gpt-5"])
+def test_a_page_asks_a_fixed_number_of_queries(seeded: Cast, query: str) -> None:
+    browser = signed_in(seeded.alice)
+    browser.get(PATH)
+    counts = []
+    for address in (f"{PATH}?{query}", f"{PATH}?range=90d&compare=prev&provider=openai"):
+        with CaptureQueriesContext(connection) as asked:
+            assert browser.get(address).status_code == 200
+        counts.append(len(asked))
+    assert counts[0] == counts[1] <= 20
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("name", FIGURES)
+@pytest.mark.parametrize("query", ["range=24h", "range=7d&compare=prev", "range=90d"])
+def test_plotly_itself_accepts_every_figure(seeded: Cast, name: str, query: str) -> None:
+    figure = signed_in(seeded.alice).get(f"{PATH}/fig/{name}.json?{query}").json()
+    layout = {key: value for key, value in figure["layout"].items() if key != "grain"}
+    text = str(figure["data"])
+    assert len(text) < 80_000
+    go.Figure(data=_plain(figure["data"]), layout=layout)
+    assert len(figure["data"]) <= charts.SERIES_MAX + 2
+
+
+def _plain(value: Any) -> Any:
+    """Names of colours belong to the browser's theme; plotly's checks want colours."""
+    if isinstance(value, dict):
+        return {key: _plain(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_plain(inner) for inner in value]
+    return "#123456" if isinstance(value, str) and value.startswith("$") else value
+
+
+@pytest.mark.django_db
+def test_the_api_tells_the_same(seeded: Cast) -> None:
+    client = Client(headers={"Authorization": f"Bearer {seeded.acme_key}"})
+    summary = client.get("/api/analytics/summary?range=7d").json()
+    assert summary["time_zone"] == "Europe/Berlin"
+    assert sum(one["calls"] for one in summary["providers"]) == summary["total"]["calls"] > 0
+    for group in ("none", "provider", "status"):
+        days = client.get(f"/api/analytics/series?range=7d&grain=day&group={group}").json()
+        assert days["grain"] == "day"
+        assert sum(one["cost_nano"] for one in days["data"]) == summary["total"]["cost_nano"]
+    refused = client.get("/api/analytics/summary?range=3y")
+    assert refused.status_code == 422
+    assert refused.json()["field"] == "range"
