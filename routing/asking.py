@@ -16,7 +16,7 @@ from typing import Any
 import orjson
 from django.http import QueryDict
 
-from analytics.story import Told, milliseconds, tell
+from analytics.story import Story, Told, milliseconds, tell
 from lib.money import format_usd
 from preferences.core import Priority
 from routing.incoming import Incoming, Reply
@@ -208,7 +208,7 @@ def outcome_of(
         output_tokens=told.output_tokens,
         cost=format_usd(record.cost_nano if record else 0),
         is_estimate=record.cost_estimated if record else False,
-        why=" ".join(part for part in (story.lead, story.answered_by, story.because) if part),
+        why=" ".join(part for part in (*_lead(story), story.because) if part),
         status=gateway.status or int(error["status"] if error else 0),
         error=str(error.get("message", "")) if error else "",
         code=str(error.get("code") or "") if error else "",
@@ -219,6 +219,10 @@ def outcome_of(
 async def _call(gateway: MemberGateway, question: Question, model: str, *, streamed: bool) -> Reply:
     body = question.body(model, stream=streamed)
     return await gateway.call(Incoming(question.headers(), body, ""), "chat")
+
+
+def _lead(story: Story) -> tuple[str, ...]:
+    return (story.lead, f"{story.answered_by}.") if story.answered_by else (story.lead,)
 
 
 def _error_of(reply: Reply) -> dict[str, Any]:

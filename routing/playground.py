@@ -12,7 +12,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import aclosing
-from dataclasses import replace
 from http import HTTPStatus
 from typing import Any, cast
 from uuid import UUID
@@ -31,14 +30,12 @@ from django.http.response import HttpResponseBase
 from django.template.loader import render_to_string
 from django.views.decorators.http import require_http_methods, require_POST
 
-from analytics import selectors
-from analytics.bodies import bodies, may_read
-from analytics.models import Call
 from catalog import selectors as catalog
 from preferences.core import Priority
 from routing.asking import MODELS_MAX, Errors, Outcome, Question, ask, read_question, stream
 from routing.gate import answered, enter, for_senders
 from routing.model import AUTO
+from routing.replay import question_of
 from routing.runtime import Runtime, current
 from routing.snippets import VARIABLE
 from routing.start import NO_GATEWAY
@@ -49,7 +46,6 @@ from tenancy.pages import Member, MemberRequest, member_page, render_page
 TEMPLATE = "playground/page.html"
 OPTIONS_MAX = 300
 LABELS = ("Model", "Compare with", "And with")
-CALL_MISSING = "Only chat requests can be repeated here; this one was for embeddings."
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -124,7 +120,7 @@ def _shown(request: MemberRequest) -> HttpResponse:
     question, _ = read_question(request.GET)
     note = ""
     if request.GET.get("call"):
-        question, note = _repeated(request, question)
+        question, note = _repeated(request)
     return _page(request, question, note=note)
 
 
@@ -140,41 +136,15 @@ def _answered(
     return _page(request, question, errors=errors, outcomes=outcomes, status=status)
 
 
-def _repeated(request: MemberRequest, question: Question) -> tuple[Question, str]:
+def _repeated(request: MemberRequest) -> tuple[Question, str]:
     """The question of a recorded call, and what is missing of it."""
     try:
-        call_id = UUID(request.GET["call"])
+        found = question_of(request.member, UUID(request.GET["call"]))
     except ValueError:
         raise Http404 from None
-    call = selectors.call(request.member.organization_id, call_id)
-    if call is None:
+    if found is None:
         raise Http404
-    if call.task_type != "chat":
-        return question, CALL_MISSING
-    repeated = replace(
-        question,
-        models=(call.model_requested or AUTO,),
-        priority=call.priority if call.priority in set(Priority) else "",
-    )
-    messages = _stored_messages(request.member, call)
-    if messages is not None:
-        return replace(repeated, messages=messages), f"This repeats the request {call_id}."
-    return repeated, (
-        f"Model and priority are those of the request {call_id}. "
-        "Its prompt was not stored, so write it again."
-    )
-
-
-def _stored_messages(member: Member, call: Call) -> str | None:
-    """The messages of a recorded call as JSON, where they were stored whole for this reader."""
-    found = bodies(member.organization_id, call.id) if may_read(member, call) else None
-    if found is None or found.request.is_cut:
-        return None
-    try:
-        messages = orjson.loads(found.request.text)["messages"]
-    except (orjson.JSONDecodeError, LookupError, TypeError):
-        return None
-    return orjson.dumps(messages, option=orjson.OPT_INDENT_2).decode()
+    return found
 
 
 def _page(

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from uuid import UUID
 
-from django.db.models import Exists
+from django.db.models import BooleanField, Exists, ExpressionWrapper
 
 from analytics.models import Rollup
 from catalog.models import Provider
 from preferences.models import UserRouterPreferences
-from tenancy.models import Membership
+from tenancy.models import Invitation, Membership
 from tenancy.pages import Member
 
 
@@ -47,13 +47,17 @@ def progress_of(organization_id: UUID, user_id: UUID) -> Progress:
     """What is done, from the data themselves; one query, inside the organization's scope."""
     ours = {"organization_id": organization_id}
     members = Membership.objects.filter(**ours)
+    invited = Invitation.objects.filter(**ours, withdrawn_at=None)
     found = (
         members.filter(user_id=user_id)
         .values_list(
             Exists(Rollup.objects.filter(**ours, successes__gt=0)),
             Exists(Provider.objects.filter(**ours, is_sandbox=False)),
             Exists(UserRouterPreferences.objects.filter(**ours)),
-            Exists(members.exclude(user_id=user_id)),
+            ExpressionWrapper(
+                Exists(members.exclude(user_id=user_id)) | Exists(invited),
+                output_field=BooleanField(),
+            ),
             "hides_get_started",
         )
         .first()

@@ -9,6 +9,7 @@ import pytest
 from django.http import QueryDict
 
 from routing.asking import MODELS_MAX, TEXT_CHARS_MAX, Question, _Heard, read_question
+from routing.replay import _words
 
 
 def read(**fields: Any) -> tuple[Question, dict[str, str]]:
@@ -105,3 +106,32 @@ def test_tools_that_a_model_calls_are_named() -> None:
     call = {"tool_calls": [{"function": {"name": "get_weather", "arguments": ""}}]}
     raw = b"data: " + orjson.dumps({"choices": [{"delta": call}]}) + b"\n\n"
     assert heard.take(raw) == "[calls get_weather]"
+
+
+@pytest.mark.parametrize(
+    ("messages", "words"),
+    [
+        ([{"role": "user", "content": "Hi"}], {"prompt": "Hi"}),
+        (
+            [{"role": "system", "content": "Be short."}, {"role": "user", "content": "Hi"}],
+            {"system": "Be short.", "prompt": "Hi"},
+        ),
+        ("nonsense", {}),
+        ([1], {}),
+    ],
+)
+def test_a_short_conversation_fills_the_plain_fields(messages: Any, words: dict[str, str]) -> None:
+    assert _words(messages) == words
+
+
+@pytest.mark.parametrize(
+    "messages",
+    [
+        [{"role": "user", "content": [{"type": "text", "text": "Hi"}]}],
+        [{"role": "user", "content": "Hi", "name": "nora"}],
+        [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}],
+    ],
+)
+def test_any_other_conversation_is_kept_whole(messages: Any) -> None:
+    (kept,) = _words(messages).values()
+    assert orjson.loads(kept) == messages

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import AsyncIterator
 from typing import Any
@@ -16,6 +17,8 @@ from django.test import AsyncClient, Client
 
 from analytics.ledger import Ledger
 from preferences.services import save_preferences
+from routing.record import Record
+from routing.tape import NONCES_BYTES, Tape
 from tenancy.core import SYSTEM, Role
 from tenancy.models import User, new_id
 from tenancy.services import add_member, create_user
@@ -151,6 +154,17 @@ async def test_no_question_is_taken_without_its_token(house: House) -> None:
     assert house.written() == []
 
 
+def keep(organization_id: UUID, call_id: str, said: dict[str, Any]) -> None:
+    """Stores a call's request as the drainer does."""
+    record = Record(call_id, organization_id.hex, 0, "chat", "", None)
+    record.created_ms = time.time_ns() // 1_000_000
+    tape = Tape(orjson.dumps(said))
+    sealed = tape.sealed(record, key=settings.ENCRYPTION_KEY, nonces=os.urandom(NONCES_BYTES))
+    ledger = Ledger(settings.DATABASE_INGEST_URL)
+    ledger.write([], [orjson.loads(sealed)])
+    ledger.close()
+
+
 @pytest.mark.django_db
 def test_the_address_holds_everything_but_the_words(as_alice: Client, cast: Cast) -> None:
     from catalog.services import connect_provider
@@ -168,7 +182,7 @@ def test_the_address_holds_everything_but_the_words(as_alice: Client, cast: Cast
 
 
 @pytest.mark.django_db
-def test_a_recorded_request_is_asked_again(as_alice: Client, cast: Cast) -> None:
+def test_a_recorded_request_is_asked_again(as_alice: Client, as_bob: Client, cast: Cast) -> None:
     from catalog.services import connect_sandbox
 
     connect_sandbox(cast.acme.id, base_url="http://127.0.0.1:9", actor=SYSTEM)
@@ -185,6 +199,12 @@ def test_a_recorded_request_is_asked_again(as_alice: Client, cast: Cast) -> None
     assert "Its prompt was not stored" in page
     assert "Only the built-in sandbox is connected" in page
     assert "embeddings" in as_alice.get(f"{PAGE}?call={embeds['id']}").content.decode()
+    kept = {"model": "gpt-mini", "messages": [{"role": "user", "content": "Old <words>"}]}
+    keep(cast.acme.id, ours["id"], kept)
+    page = as_alice.get(f"{PAGE}?call={ours['id']}").content.decode()
+    assert "This repeats the request" in page
+    assert "Old &lt;words&gt;</textarea>" in page
+    assert "Old &lt;words&gt;" not in as_bob.get(f"{PAGE}?call={ours['id']}").content.decode()
     for id_ in (theirs["id"], str(UUID(int=7)), "nonsense"):
         assert as_alice.get(f"{PAGE}?call={id_}").status_code == 404
 
