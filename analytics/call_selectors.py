@@ -21,12 +21,14 @@ from django.db import connection
 from analytics.filters import QUARTER, Filters
 from analytics.guide import SLOT, Slot, Span, spans
 from analytics.models import Call
+from analytics.tags import are_all, both, tag_slots
 
 PAGE_CALLS = 50
 ARRIVED_MAX = 10_000
 _HEAVY = frozenset({"decision", "metadata", "usage", "price"})
 _COLUMNS = ", ".join(f"c.{f.column}" for f in Call._meta.concrete_fields if f.name not in _HEAVY)
 _ALWAYS = Span(datetime(1970, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC))
+_EVERY = 2**62
 _KEYS = """
 SELECT k.created_at, k.id FROM unnest(%(starts)s::timestamptz[], %(ends)s::timestamptz[]) s(a, b)
 CROSS JOIN LATERAL (
@@ -98,10 +100,20 @@ class CallPage:
 
 
 def slots(organization_id: UUID, filters: Filters) -> list[Slot]:
-    """How many calls pass the filters in each hour that has any, ascending; one query.
+    """How many calls pass the filters in each hour that has any, ascending.
 
-    What the rollups do not know, tags, is left out of account.
+    One query, and one more for tags. These have counts of their own: beside other filters it is
+    known how many calls there are in an hour at most.
     """
+    if not (filters.tags or filters.q):
+        return _slots(organization_id, filters)
+    tagged = tag_slots(organization_id, filters)
+    if not filters.but(tags=(), q="").narrowed:
+        return tagged
+    return both(_slots(organization_id, filters), tagged)
+
+
+def _slots(organization_id: UUID, filters: Filters) -> list[Slot]:
     conditions, values = _rollup_conditions(filters)
     start, until = filters.start or _ALWAYS.start, filters.until or _ALWAYS.end
     start -= (start - _ALWAYS.start) % QUARTER
@@ -119,9 +131,18 @@ def slots(organization_id: UUID, filters: Filters) -> list[Slot]:
 
 
 def nearest(organization_id: UUID, filters: Filters) -> datetime | None:
-    """The hour nearest to the time of the filters in which a call passes all others; one query."""
+    """The hour nearest to the time of the filters in which a call passes all others; one query.
+
+    Beside tags other filters are left out of account.
+    """
     if filters.start is None or filters.until is None:
         return None
+    if filters.tags or filters.q:
+        tagged = [
+            one.start for one in tag_slots(organization_id, filters.but(start=None, until=None))
+        ]
+        earlier = [hour for hour in tagged if hour < filters.start]
+        return max(earlier, default=None) or min(tagged, default=None)
     conditions, values = _rollup_conditions(filters)
     table = "router_fallbacks" if filters.fallback_from else "router_rollups"
     if filters.status == "fallback" and not filters.fallback_from:
@@ -219,16 +240,20 @@ def _read(
         conditions += " AND (c.created_at, c.id) > (%(at)s, %(id)s)"
         values |= {"at": newer.at, "id": newer.id}
     where = [Span(filters.start or _ALWAYS.start, filters.until or _ALWAYS.end)]
-    if guide is not None and not (filters.tags or filters.q):
-        found = spans(
-            guide,
-            wanted=wanted,
-            before=older.at if older else None,
-            after=newer.at if newer else None,
-        )
-        where = [cut for span in found if (cut := _cut(span, where[0])).start < cut.end]
     way = "DESC" if newer is None else "ASC"
-    return _rows(organization_id, where, conditions, values, wanted, way=way)
+    if guide is None:
+        return _rows(organization_id, where, conditions, values, wanted, way=way)
+    before, after = (older.at if older else None), (newer.at if newer else None)
+    # Counts of tags beside other filters are the most that can be: where too high, read on.
+    is_sure = not (filters.tags or filters.q) or are_all(filters)
+    rows: list[Call] = []
+    for promised in (wanted,) if is_sure else (wanted, wanted * 10, _EVERY):
+        found = spans(guide, wanted=promised, before=before, after=after)
+        cut = [one for span in found if (one := _cut(span, where[0])).start < one.end]
+        rows = _rows(organization_id, cut, conditions, values, wanted, way=way)
+        if len(rows) >= wanted:
+            break
+    return rows
 
 
 def _rows(

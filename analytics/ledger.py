@@ -3,7 +3,8 @@
 1. Rows are copied into a temporary table (COPY is refused on tables with row-level security).
 2. They are inserted where their id is new; what was inserted comes back.
 3. Rollups grow by exactly what came back, so a batch that is written twice counts once: sums by
-   quarter of an hour and by hour, fallback routes, latencies in full and by one dimension alone.
+   quarter of an hour and by hour, fallback routes, latencies in full and by one dimension alone,
+   tags by the hour.
 """
 
 from __future__ import annotations
@@ -87,7 +88,7 @@ WITH new AS (
   ON CONFLICT DO NOTHING
   RETURNING id, organization_id, created_at, provider, model_used, api_key_id, user_id, status,
     success, fallback_used, fallback_from, cache_hit, input_tokens, output_tokens, cached_tokens,
-    reasoning_tokens, cost_nano, latency_ms
+    reasoning_tokens, cost_nano, latency_ms, metadata
 ), summed AS MATERIALIZED (
   SELECT organization_id, date_bin('15 minutes', created_at, 'epoch') AS quarter, provider,
     model_used, coalesce(api_key_id, %(nobody)s) AS api_key_id,
@@ -149,6 +150,14 @@ WITH new AS (
   ORDER BY 1, 2, 3, 4, 5, 6
   ON CONFLICT (organization_id, span, kind, name, start, bucket)
   DO UPDATE SET calls = t.calls + EXCLUDED.calls
+), tagged AS (
+  INSERT INTO router_tags AS t (organization_id, value, name, hour, calls, failed)
+  SELECT n.organization_id, m.value, m.key, date_trunc('hour', n.created_at, 'UTC'), count(*),
+    count(*) FILTER (WHERE NOT n.success)
+  FROM new n CROSS JOIN LATERAL jsonb_each_text(n.metadata) m
+  GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4
+  ON CONFLICT (organization_id, value, name, hour)
+  DO UPDATE SET calls = t.calls + EXCLUDED.calls, failed = t.failed + EXCLUDED.failed
 ), used AS (
   UPDATE tenancy_apikey k SET last_used_at = u.last
   FROM (SELECT organization_id, api_key_id, max(created_at) AS last FROM new

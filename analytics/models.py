@@ -189,6 +189,25 @@ class Fallback(models.Model):
         return f"{self.hour} {self.fallback_from} {self.provider}"
 
 
+class Tag(models.Model):
+    """How many calls of one hour said the same of themselves in ``x-router-metadata``."""
+
+    organization_id = models.UUIDField()
+    value = models.TextField()
+    name = models.TextField()
+    hour = models.DateTimeField()
+    pk = models.CompositePrimaryKey("organization_id", "value", "name", "hour")
+    calls = models.BigIntegerField()
+    failed = models.BigIntegerField()
+
+    class Meta:
+        db_table = "router_tags"
+        managed = False
+
+    def __str__(self) -> str:
+        return f"{self.hour} {self.name}={self.value}"
+
+
 class CallBodies(models.Model):
     """What was asked and answered in one call, sealed and perhaps cut; see ``analytics.bodies``."""
 

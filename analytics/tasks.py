@@ -10,6 +10,7 @@ from analytics.bodies import expire_bodies as expire
 from analytics.erasure import erase_deleted as erase
 from analytics.erasure import expire_calls as expire_ledger
 from analytics.services import keep_partitions as keep
+from analytics.tags import expire_tags as forget_tags
 
 
 @shared_task(name="analytics.tasks.keep_partitions")  # type: ignore[untyped-decorator]
@@ -34,3 +35,9 @@ def expire_calls() -> None:
 def erase_deleted() -> None:
     """Takes what is left of deleted organizations out of the ledger."""
     erase(timezone.now())
+
+
+@shared_task(name="analytics.tasks.expire_tags")  # type: ignore[untyped-decorator]
+def expire_tags() -> None:
+    """Lets tags go that are older than the ledger."""
+    forget_tags(timezone.now(), kept_days=settings.LEDGER_RETENTION_DAYS)

@@ -25,6 +25,7 @@ from analytics.guide import Slot
 from analytics.histogram import Bar, bars
 from analytics.models import Call
 from analytics.story import Told, milliseconds, tell
+from analytics.tags import are_all
 from tenancy.event_stream import Event, event_stream
 from tenancy.pages import MemberRequest, keep_fragments_apart, member_page, render_page
 from tenancy.selectors import key_names
@@ -191,8 +192,8 @@ def _histogram(guide: Sequence[Slot], filters: Filters, zone: ZoneInfo) -> dict[
     """Bars with the address of each one's time, and the sums; nothing for a time without ends."""
     if filters.start is None or filters.until is None or not guide:
         return {}
-    if filters.tags or filters.q:
-        # Of these the rollups know nothing.
+    if (filters.tags or filters.q) and not are_all(filters):
+        # What is known of several at once is how many requests there are at most.
         return {}
     drawn = bars(guide, filters.start, filters.until, zone=zone)
     return {

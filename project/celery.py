@@ -31,6 +31,7 @@ app.conf.update(
         "partitions": {"task": "analytics.tasks.keep_partitions", "schedule": 3600.0},
         "answers": {"task": "tenancy.tasks.forget_answers", "schedule": 3600.0},
         "bodies": {"task": "analytics.tasks.expire_bodies", "schedule": 3600.0},
+        "tags": {"task": "analytics.tasks.expire_tags", "schedule": 3600.0},
         "expired calls": {"task": "analytics.tasks.expire_calls", "schedule": 3600.0},
         "deleted organizations": {"task": "analytics.tasks.erase_deleted", "schedule": 300.0},
         "sessions": {"task": "tenancy.tasks.clear_sessions", "schedule": 86400.0},

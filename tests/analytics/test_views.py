@@ -260,3 +260,62 @@ def test_a_viewer_may_read(client: Client, write: Write, cast: Cast) -> None:
 @pytest.mark.parametrize("address", ["/requests", "/requests/newer"])
 def test_a_filter_that_no_text_can_hold_is_no_filter(as_alice: Client, address: str) -> None:
     assert as_alice.get(address, {"provider": "\x00", "model": "a\x00"}).status_code in (200, 204)
+
+
+def test_tags_are_counted_and_found_by_their_hours(
+    browser: Client, write: Write, cast: Cast
+) -> None:
+    at_ms = now_ms() - 20 * 86_400_000
+    others = [row(cast.acme.id, at_ms + i, chance=i) for i in range(3)]
+    mine = row(cast.acme.id, at_ms, chance=9, metadata={"trace": "t-1", "team": "a"})
+    failing = failed(cast.acme.id, at_ms + 7_200_000, chance=10, metadata={"team": "a"})
+    write(*others, mine, failing)
+    ids = [failing["id"], mine["id"]]
+    for query, found in (
+        ("tag.team=a", ids),
+        ("tag.trace=t-1", ids[1:]),
+        ("q=t-1", ids[1:]),
+        (f"q={mine['id']}", ids[1:]),
+        (f"q={mine['id'][:13]}", []),
+        ("tag.team=a&status=failed", ids[:1]),
+        ("tag.team=a&tag.trace=t-1", ids[1:]),
+        ("tag.team=a&provider=openai", []),
+        ("tag.trace=a", []),
+    ):
+        answer = browser.get(f"/requests?{query}")
+        assert listed(answer) == found, query
+    page = browser.get("/requests?tag.team=a")
+    assert (page.context["total"], page.context["failures"]) == ("2", "1")
+    empty = browser.get("/requests?tag.trace=t-1&range=24h")
+    assert "Nearest data" in empty.content.decode()
+    assert listed(browser.get(empty.context["nearest_address"])) == ids[1:]
+
+
+def test_what_two_filters_promise_and_do_not_hold_is_read_on(
+    browser: Client, write: Write, cast: Cast
+) -> None:
+    """In every hour there are calls of the team and failures, and one call is both."""
+    start = now_ms()
+    rows = [
+        make(cast.acme.id, start - hour * 3_600_000 - i, chance=hour * 100 + i, metadata=said)
+        for hour in range(4)
+        for i in range(20)
+        for make, said in ((row, {"team": "a"}), (failed, {}))
+    ]
+    both = failed(cast.acme.id, start - 4 * 3_600_000, metadata={"team": "a"})
+    write(*rows, both)
+    assert listed(browser.get("/requests?tag.team=a&status=failed")) == [both["id"]]
+
+
+def test_tags_older_than_the_ledger_are_let_go(browser: Client, write: Write, cast: Cast) -> None:
+    from datetime import UTC, datetime
+
+    from analytics.models import Tag
+    from analytics.tags import expire_tags
+    from tenancy.scope import tenant_scope
+
+    write(row(cast.acme.id, now_ms(), metadata={"team": "a"}))
+    write(row(cast.acme.id, now_ms() - 40 * 86_400_000, metadata={"team": "b"}))
+    expire_tags(datetime.now(UTC), kept_days=30)
+    with tenant_scope(cast.acme.id):
+        assert list(Tag.objects.values_list("value", flat=True)) == ["a"]

@@ -45,6 +45,7 @@ INGEST_MAY = {
     "router_quarters": {"SELECT", "INSERT", "UPDATE"},
     "router_latency_totals": {"SELECT", "INSERT", "UPDATE"},
     "router_fallbacks": {"SELECT", "INSERT", "UPDATE"},
+    "router_tags": {"SELECT", "INSERT", "UPDATE"},
     "router_bodies": {"INSERT"},
     "router_quarantine": {"SELECT", "INSERT"},
     "tenancy_apikey.id": {"SELECT"},
@@ -149,6 +150,7 @@ def test_who_sees_every_row_is_known() -> None:
         "router_quarters": {"er_ingest"},
         "router_latency_totals": {"er_ingest"},
         "router_fallbacks": {"er_ingest"},
+        "router_tags": {"er_ingest"},
         "router_bodies": {"er_ingest"},
     }
 
@@ -206,6 +208,7 @@ def test_a_web_process_only_reads_and_writes_rows() -> None:
     ):
         assert rights[table] == {"SELECT"}
     assert rights["router_bodies"] == {"SELECT", "DELETE"}
+    assert rights["router_tags"] == {"SELECT", "DELETE"}
     assert "router_quarantine" not in rights
     assert not [name for name in rights if name.startswith("router_analytics_")]
 
