@@ -9,7 +9,7 @@ from project.api import api, v1
 from project.api_docs import api_docs
 from project.palette import palette
 from project.rest import unknown_address
-from tenancy.sso.start import finish_saml, sign_out_by_provider, start
+from tenancy.sso.start import begin_openid, finish_openid, finish_saml, sign_out_by_provider, start
 
 
 def home(request: HttpRequest) -> HttpResponseRedirect:
@@ -25,6 +25,8 @@ def api_home(request: HttpRequest) -> HttpResponseRedirect:
 urlpatterns = [
     path("", home),
     path("accounts/sso/", start, name="sso_start"),
+    path("accounts/oidc/<uuid:provider_id>/login/", begin_openid),
+    path("accounts/oidc/<uuid:provider_id>/login/callback/", finish_openid),
     path("accounts/saml/<slug:organization_slug>/acs/finish/", finish_saml),
     path("accounts/saml/<slug:organization_slug>/sls/", sign_out_by_provider),
     path("accounts/", include("allauth.urls")),

@@ -133,10 +133,8 @@ def _why_not(
     request: HttpRequest, connection: SsoConnection, sociallogin: SocialLogin
 ) -> str | None:
     """Why this person may not come in from this connection, for them to read."""
-    claims = sociallogin.account.extra_data
-    said = claims.get("userinfo") or claims.get("id_token") or {}
-    if said.get("email_verified") is False:
-        return f"{connection.name} has not confirmed your email address."
+    if connection.kind == SsoKind.OIDC and (told := _flaw(connection, sociallogin)):
+        return told
     addresses = sociallogin.email_addresses
     email = addresses[0].email if addresses else ""
     if not email:
@@ -153,6 +151,19 @@ def _why_not(
         return "This is not the address of your account here. Sign out, then sign in with it."
     if known and _left(connection, sociallogin.user):
         return "You are no longer a member of this organization. An admin there can invite you."
+    return None
+
+
+def _flaw(connection: SsoConnection, sociallogin: SocialLogin) -> str | None:
+    """What is wrong with an OpenID provider's claims themselves."""
+    claims = sociallogin.account.extra_data
+    token = claims.get("id_token") or {}
+    more = claims.get("userinfo") or {}
+    # The token is the proof; what else is said must be about the same person (OIDC 5.3.2).
+    if not token.get("sub") or more.get("sub", token["sub"]) != token["sub"]:
+        return f"{connection.name} did not say who you are."
+    if str(more.get("email_verified", token.get("email_verified"))).lower() == "false":
+        return f"{connection.name} has not confirmed your email address."
     return None
 
 

@@ -65,11 +65,13 @@ class _Guard(HTTPConnection):
                 # Which address it was stays unsaid: it would map the operator's network.
                 told = f"{self.host} leads to an address that is not allowed"
                 raise NewConnectionError(self, told)
-        try:
-            place = (str(found[0][4][0]), self.port)
-            return create_connection(place, self.timeout, socket_options=self.socket_options)
-        except OSError:
-            raise NewConnectionError(self, f"{self.host} cannot be reached") from None
+        for *_, address in found:
+            try:
+                place = (str(address[0]), self.port)
+                return create_connection(place, self.timeout, socket_options=self.socket_options)
+            except OSError:
+                continue
+        raise NewConnectionError(self, f"{self.host} cannot be reached")
 
 
 class _GuardedHttps(_Guard, HTTPSConnection):

@@ -6,9 +6,12 @@ import zlib
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlencode
+from uuid import UUID
 
 from allauth.account.adapter import get_adapter
 from allauth.core.internal import ratelimit
+from allauth.socialaccount.providers.openid_connect.views import callback as openid_callback
+from allauth.socialaccount.providers.openid_connect.views import login as openid_login
 from allauth.socialaccount.providers.saml.views import finish_acs, sls
 from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest
 from django.shortcuts import render
@@ -16,6 +19,7 @@ from django.urls import reverse
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods
 from lxml.etree import LxmlError
+from requests import RequestException
 
 from tenancy.core import SsoKind
 from tenancy.models import SsoConnection
@@ -58,14 +62,31 @@ def start(request: HttpRequest) -> HttpResponse:
     return render(request, "account/sso_go.html", context)
 
 
+def begin_openid(request: HttpRequest, provider_id: UUID) -> HttpResponse:
+    """To an OpenID provider; one that does not answer is told of."""
+    try:
+        response: HttpResponse = openid_login(request, str(provider_id))
+    except (RequestException, LookupError):
+        return _failed(request)
+    return response
+
+
+def finish_openid(request: HttpRequest, provider_id: UUID) -> HttpResponse:
+    """An OpenID provider's answer; what misses a part is refused like what is wrong."""
+    try:
+        response: HttpResponse = openid_callback(request, str(provider_id))
+    except (RequestException, LookupError, ValueError, TypeError):
+        return _failed(request)
+    return response
+
+
 @csrf_exempt
 def finish_saml(request: HttpRequest, organization_slug: str) -> HttpResponse:
     """A SAML provider's answer; what is no XML is refused like what is not signed."""
     try:
         response: HttpResponse = finish_acs(request, organization_slug=organization_slug)
     except (ValueError, LxmlError):
-        page = "socialaccount/authentication_error.html"
-        return render(request, page, status=HTTPStatus.UNAUTHORIZED)
+        return _failed(request)
     return response
 
 
@@ -82,6 +103,11 @@ def sign_out_by_provider(request: HttpRequest, organization_slug: str) -> HttpRe
     except (ValueError, LxmlError, zlib.error):
         return HttpResponseBadRequest("This is no SAML message.", content_type="text/plain")
     return response
+
+
+def _failed(request: HttpRequest) -> HttpResponse:
+    page = "socialaccount/authentication_error.html"
+    return render(request, page, status=HTTPStatus.UNAUTHORIZED)
 
 
 def _login_address(connection: SsoConnection, onward: str) -> str:

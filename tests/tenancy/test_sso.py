@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from io import StringIO
 from ipaddress import ip_network
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
+import jwt
 import pytest
 import requests
 from django.core.management import CommandError, call_command
@@ -20,7 +23,7 @@ from django.test.utils import CaptureQueriesContext
 
 from lib.errors import RouterError
 from tenancy.core import SYSTEM
-from tenancy.models import AuditEntry, SsoConnection, SsoDomain
+from tenancy.models import AuditEntry, SsoConnection, SsoDomain, User
 from tenancy.scope import tenant_scope
 from tenancy.sso.core import clean_domain, domain_of, proof_name, proof_text
 from tenancy.sso.dns import LookupFailedError, read_answer
@@ -48,6 +51,10 @@ def serving(answer: Answer) -> Iterator[str]:
     """A web server on loopback that answers each path as told."""
 
     class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.do_GET()
+
         def do_GET(self) -> None:
             status, headers, body = answer(self.path)
             self.send_response(status)
@@ -265,6 +272,86 @@ def test_a_domain_counts_once_its_record_is_there(cast: Cast, issuer: str) -> No
     route = route_of("X@ACME-CORP.example")
     assert route is not None
     assert (route.connection_id, route.required) == (found.id, False)
+
+
+class Provider:
+    """An OpenID provider on loopback, which says of a person what it is told to."""
+
+    def __init__(self) -> None:
+        self.url = ""
+        self.claims: dict[str, Any] = {}
+        self.userinfo: dict[str, Any] = {}
+
+    def answer(self, path: str) -> tuple[int, dict[str, str], bytes]:
+        told: dict[str, Any] = self.userinfo
+        if path.startswith("/.well-known/"):
+            names = ("authorization", "token", "userinfo")
+            told = {f"{name}_endpoint": f"{self.url}/{name}" for name in names}
+            told |= {"issuer": self.url, "jwks_uri": f"{self.url}/jwks"}
+        elif path == "/token":
+            now = int(time.time())
+            claims = {"iss": self.url, "aud": "id", "iat": now, "exp": now + 60, "sub": "erin-1"}
+            token = jwt.encode(claims | self.claims, "k" * 32, algorithm="HS256")
+            told = {"access_token": "x", "token_type": "Bearer", "id_token": token}
+        return 200, {"Content-Type": "application/json"}, json.dumps(told).encode()
+
+
+@pytest.fixture
+def provider() -> Iterator[Provider]:
+    made = Provider()
+    with serving(made.answer) as made.url:
+        yield made
+
+
+ERIN: dict[str, Any] = {"sub": "erin-1", "email": "erin@acme-corp.example"}
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("claims", "userinfo", "status"),
+    [
+        ({}, ERIN, 302),
+        ({}, ERIN | {"email_verified": True}, 302),
+        ({}, ERIN | {"email_verified": False}, 403),
+        ({}, ERIN | {"email_verified": "false"}, 403),
+        ({}, ERIN | {"sub": "mallory-1"}, 403),
+        ({}, ERIN | {"email": "erin@elsewhere.example"}, 403),
+        ({}, {"sub": "erin-1"}, 403),
+        ({"aud": "somebody else"}, ERIN, 401),
+        ({"iss": "https://somebody.example"}, ERIN, 401),
+        ({"exp": 1}, ERIN, 401),
+    ],
+)
+def test_an_openid_answer_must_be_for_us_and_about_one_person(
+    cast: Cast,
+    provider: Provider,
+    claims: dict[str, Any],
+    userinfo: dict[str, Any],
+    status: int,
+) -> None:
+    provider.claims, provider.userinfo = claims, userinfo
+    found = made(cast, provider.url)
+    domain = add_domain(cast.acme.id, found.id, domain="acme-corp.example", actor=SYSTEM)
+    verify_domain(cast.acme.id, found.id, domain.id, actor=SYSTEM, lookup=None)
+    client = Client()
+    begun = client.get(f"/accounts/oidc/{found.id}/login/")["Location"]
+    asked = parse_qs(urlsplit(begun).query)
+    assert asked["code_challenge_method"] == ["S256"]
+    back = {"code": "c", "state": asked["state"][0]}
+    url = f"/accounts/oidc/{found.id}/login/callback/"
+    assert client.get(url, back).status_code == status
+    assert client.get(url, back).status_code == 401, "a state counts once"
+    assert User.objects.filter(email=ERIN["email"]).exists() is (status == 302)
+
+
+@pytest.mark.django_db
+def test_a_provider_that_is_down_is_told_of(cast: Cast) -> None:
+    gone = Provider()
+    with serving(gone.answer) as gone.url:
+        found = made(cast, gone.url)
+    answer = Client().get(f"/accounts/oidc/{found.id}/login/")
+    assert answer.status_code == 401
+    assert b"Sign-in did not work" in answer.content
 
 
 @pytest.mark.django_db

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from tests.project.url_row import Row
+from tests.project.url_row import NO_PAGE, Row
 
 ID = "01990000-0000-7000-8000-000000000000"
 EVERYBODY = "200 200 200 200 200 200 200 200 200 200"
 UNKNOWN = "in 404 403 403 404 404 in in in in"
 READ = "401 401 401 401 401 401 200 200 401 403"
 API_UNKNOWN = "401 401 401 401 401 401 404 404 401 403"
+OPENID = "accounts/oidc/<uuid:provider_id>/login/"
 ONE = "organization/security/sso/<uuid:connection_id>"
 API_ONE = "api/organization/sso/<uuidstr:connection_id>"
 
@@ -291,6 +292,8 @@ ROWS = [
         "/accounts/saml/nothing/metadata/",
         "404 404 404 404 404 404 404 404 404 404",
     ),
+    Row(OPENID, "GET", f"/accounts/oidc/{ID}/login/", NO_PAGE),
+    Row(f"{OPENID}callback/", "GET", f"/accounts/oidc/{ID}/login/callback/", NO_PAGE),
     Row(
         "accounts/saml/<slug:organization_slug>/acs/finish/",
         "GET",
