@@ -1,0 +1,80 @@
+"""The sign-in page: the ways that the operator offers, and limits on attempts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import count
+from typing import Any
+
+import pytest
+from django.core.cache import cache
+from django.test import Client
+
+from project.env import SettingError, sign_in_apps
+from tests.conftest import Cast
+
+pytestmark = pytest.mark.django_db
+LOGIN = "/accounts/login/"
+
+
+@pytest.fixture(autouse=True)
+def unlimited() -> Iterator[None]:
+    """Attempts are counted in the cache, for all tests together."""
+    cache.clear()
+    yield
+    cache.clear()
+
+
+@pytest.mark.parametrize(
+    ("name", "label", "host"),
+    [("google", "Google", "accounts.google.com"), ("github", "GitHub", "github.com")],
+)
+def test_a_provider_is_offered_where_the_operator_set_it(
+    client: Client, settings: Any, name: str, label: str, host: str
+) -> None:
+    offer = f"Continue with {label}".encode()
+    assert offer not in client.get(LOGIN).content
+    assert client.get(f"/accounts/{name}/login/").status_code == 404
+    settings.SOCIALACCOUNT_PROVIDERS = sign_in_apps(**{name: ("the-id", "the-secret")})
+    page = client.get(f"{LOGIN}?next=/requests")
+    assert offer in page.content
+    assert b"the-secret" not in page.content
+    answer = client.get(f"/accounts/{name}/login/?process=login")
+    assert answer["Location"].startswith(f"https://{host}/")
+    assert "client_id=the-id" in answer["Location"]
+    assert "code_challenge=" in answer["Location"]
+
+
+def test_half_a_provider_stops_the_start() -> None:
+    with pytest.raises(SettingError, match="GOOGLE_CLIENT_ID and GOOGLE_CLIENT_SECRET"):
+        sign_in_apps(google=("the-id", ""))
+    assert sign_in_apps(google=("", "")) == {}
+
+
+def test_wrong_passwords_are_limited_and_alike_for_everybody(client: Client, cast: Cast) -> None:
+    told = set()
+    for email in (cast.alice.email, "nobody@example.com"):
+        answer = client.post(LOGIN, {"login": email, "password": "wrong"})
+        told.add(answer.content.count(b"errorlist"))
+    assert told == {1}
+    for _ in range(6):
+        answer = client.post(LOGIN, {"login": cast.alice.email, "password": "wrong"})
+    assert b"Too many failed login attempts" in answer.content
+    right = {"login": cast.alice.email, "password": "correct horse battery"}
+    assert client.post(LOGIN, right).status_code == 200
+
+
+def test_attempts_are_counted_by_the_address_that_proxies_saw(settings: Any, cast: Cast) -> None:
+    settings.ALLAUTH_TRUSTED_PROXY_COUNT = 1
+
+    calls = count()
+
+    def ask(address: str) -> int:
+        # What stands before the proxy's own word is the caller's to write.
+        headers = {"X-Forwarded-For": f"198.51.100.{next(calls)}, {address}"}
+        given = {"email": "x@nowhere.example"}
+        return Client(headers=headers).post("/accounts/sso/", given).status_code
+
+    assert {ask("203.0.113.1") for _ in range(30)} == {422}
+    assert ask("203.0.113.1") == 429
+    assert ask("203.0.113.2") == 422
