@@ -14,25 +14,20 @@ from django.conf import settings
 from django.utils import timezone
 
 from analytics.ledger import Ledger
-from catalog.models import Provider
+from catalog.services import connect_provider
 from preferences.services import save_preferences
-from tenancy.core import SYSTEM, Actor, Scope
+from tenancy.core import SYSTEM, Actor, Role, Scope
 from tenancy.models import User, new_id
 from tenancy.pages import memberships_of
-from tenancy.scope import tenant_scope
-from tenancy.services import create_key, create_organization, create_user
+from tenancy.services import add_member, create_key, create_organization, create_user
 from tests.analytics.rows import after_fallback, failed, refused, row
 
-PROVIDERS = {
-    "anthropic": "Anthropic",
-    "google": "Google",
-    "groq": "Groq",
-    "mistral": "Mistral",
-    "openai": "OpenAI",
-}
+PROVIDERS = ("anthropic", "google", "groq", "mistral", "openai")
+COLLEAGUES = {"mara": Role.ADMIN, "tom": Role.MEMBER, "yuki": Role.VIEWER}
 KEYS = ("batch-eu-1", "support-bot", "search")
 # Dollars spent on each of the last seven days, the oldest first, in so many calls each.
 SPENT = (41.2, 49.8, 57.1, 68.4, 45.5, 52, 53.3)
+EARLIER = ("anthropic", "google", "anthropic", "mistral", "google", "anthropic")
 CALLS_A_DAY = 1450
 LIST_ROWS = 52
 
@@ -123,15 +118,18 @@ def build() -> Scenery:
     organization = create_organization(
         name="Acme GmbH", owner=owner, actor=SYSTEM, time_zone="Europe/Berlin"
     )
+    by_owner = Actor(kind="user", id=owner.id, name=owner.email, source="203.0.113.7")
     keys = [
-        str(create_key(organization.id, name=name, scopes=[Scope.GATEWAY], actor=SYSTEM).key.id)
+        str(create_key(organization.id, name=name, scopes=[Scope.GATEWAY], actor=by_owner).key.id)
         for name in KEYS
     ]
-    with tenant_scope(organization.id):
-        for slug, name in PROVIDERS.items():
-            Provider.objects.create(
-                organization=organization, slug=slug, preset=slug, name=name, wire="openai"
-            )
+    for slug in PROVIDERS:
+        connect_provider(
+            organization.id, preset=slug, secret=f"sk-{slug}-0123456789", actor=by_owner
+        )
+    for name, role in COLLEAGUES.items():
+        colleague = _person(f"{name}@acme.example")
+        add_member(organization.id, user=colleague, role=role, actor=by_owner)
     save_preferences(
         organization.id,
         None,
@@ -143,7 +141,7 @@ def build() -> Scenery:
             "blocked_providers": ["groq"],
             "cost_alert_threshold_nano": 60 * 10**9,
         },
-        actor=Actor(kind="user", id=owner.id, name=owner.email, source="127.0.0.1"),
+        actor=by_owner,
     )
     rows = _recent(organization.id, keys)
     ledger = Ledger(settings.DATABASE_INGEST_URL)
@@ -247,6 +245,9 @@ def _earlier(organization_id: UUID, owner: User) -> list[Json]:
             round((midnight + timedelta(hours=10) + step * i).timestamp() * 1000),
             chance=i,
             cost_nano=round(usd * 10**9 / CALLS_A_DAY),
+            provider=(provider := EARLIER[i % len(EARLIER)]),
+            model_used=MODELS[provider][0],
+            latency_ms=round(MODELS[provider][2] * (0.5 + (i * 37 % 100) / 90)),
         )
         for midnight, usd in zip(midnights, SPENT, strict=True)
         for i in range(CALLS_A_DAY)

@@ -2,7 +2,7 @@
 
 1. Takes DATABASE_URL, DATABASE_INGEST_URL and REDIS_URL from the environment: a migrated database
    such as a test run's. An organization is added to it.
-2. Serves the pages to a Chromium and photographs each in both themes and both widths.
+2. Serves the pages to a Chromium and photographs each: light, dark, and on a phone.
 3. Writes docs/screenshots/<page>-<theme>-<width>.png, over those that are there.
 """
 
@@ -19,10 +19,27 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 FOLDER = Path(__file__).resolve().parents[2] / "docs" / "screenshots"
 HEIGHTS = {1280: 800, 390: 844}
-THEMES = ("light", "dark")
+LOOKS = ((1280, "light"), (1280, "dark"), (390, "light"))
+PAGES = {
+    "preferences": "/enterprise-router/preferences?scope=organization",
+    "analytics": "/enterprise-router/analytics?range=7d",
+    "requests": "/requests",
+    "playground": "/playground",
+    "api-keys": "/api-keys",
+    "new-api-key": "/api-keys/new",
+    "providers": "/providers",
+    "members": "/members",
+    "audit-log": "/audit-log",
+    "organization": "/organization",
+    "api-docs": "/api/docs",
+    "two-factor": "/accounts/2fa/",
+}
 # A list goes on for long; its beginning says it all.
-CUT = frozenset({"requests"})
-BYTES_MAX = 2_000_000
+CUT = frozenset({"requests", "audit-log", "api-docs"})
+# Charts are drawn when they come into view.
+CHART = ".chart .main-svg, .js-plotly-plot .main-svg"
+CHART_MS = 8_000
+BYTES_MAX = 6_000_000
 # Style sheets as they are in static/, not as they were collected for a deployment.
 _PLAIN = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
@@ -55,6 +72,7 @@ def _take_all(chromium_path: str) -> None:
     from django.conf import settings
     from django.test import override_settings
 
+    from tenancy.shell import exists
     from tests.conftest import signed_in
     from tests.e2e.pages_server import FLAGS, served
     from tests.e2e.scenery import build
@@ -77,8 +95,9 @@ def _take_all(chromium_path: str) -> None:
             _photograph(page, picture)
             page.context.close()
 
-        take("preferences", "/enterprise-router/preferences?scope=organization", owner)
-        take("requests", "/requests", owner)
+        for shown, path in PAGES.items():
+            if exists(path.partition("?")[0]):
+                take(shown, path, owner)
         take("request", f"/requests/{scenery.call}", owner)
         take("sign-in", "/accounts/login/", "")
         take("start", "/enterprise-router/organization/new", newcomer, then=_create)
@@ -107,16 +126,19 @@ def _create(page: Page) -> None:
 
 
 def _photograph(page: Page, picture: str) -> None:
-    for width, height in HEIGHTS.items():
+    for width, theme in LOOKS:
+        height = HEIGHTS[width]
+        page.emulate_media(color_scheme=theme, reduced_motion="reduce")
         page.set_viewport_size({"width": width, "height": height})
         # The window as high as the page, so that what sticks to it reaches the end.
         whole = page.evaluate("document.documentElement.scrollHeight")
         if picture not in CUT:
             page.set_viewport_size({"width": width, "height": max(height, whole)})
-        for theme in THEMES:
-            page.emulate_media(color_scheme=theme, reduced_motion="reduce")
-            page.evaluate("document.fonts.ready.then(() => true)")
-            page.screenshot(path=FOLDER / f"{picture}-{theme}-{width}.png")
+        page.evaluate("document.fonts.ready.then(() => true)")
+        if picture == "analytics":
+            page.locator(CHART).first.wait_for(timeout=CHART_MS)
+            page.wait_for_timeout(1_500)
+        page.screenshot(path=FOLDER / f"{picture}-{theme}-{width}.png")
 
 
 if __name__ == "__main__":
