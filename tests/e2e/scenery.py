@@ -25,10 +25,9 @@ from tests.analytics.rows import after_fallback, failed, refused, row
 PROVIDERS = ("anthropic", "google", "groq", "mistral", "openai")
 COLLEAGUES = {"mara": Role.ADMIN, "tom": Role.MEMBER, "yuki": Role.VIEWER}
 KEYS = ("batch-eu-1", "support-bot", "search")
-# Dollars spent on each of the last seven days, the oldest first, in so many calls each.
-SPENT = (41.2, 49.8, 57.1, 68.4, 45.5, 52, 53.3)
-EARLIER = ("anthropic", "google", "anthropic", "mistral", "google", "anthropic")
-CALLS_A_DAY = 1450
+# Dollars spent on each of the last fourteen days, the oldest first, in so many calls each.
+SPENT = (38.1, 44.6, 47, 52.9, 33.8, 31.2, 45.1, 41.2, 49.8, 57.1, 68.4, 45.5, 52, 53.3)
+CALLS_A_DAY = 900
 LIST_ROWS = 52
 
 Json = dict[str, Any]
@@ -235,20 +234,44 @@ def _used(price: Json, input_tokens: int, output_tokens: int) -> Json:
 
 
 def _earlier(organization_id: UUID, owner: User) -> list[Json]:
-    """The days before today, each with equal calls over its working hours."""
+    """The days before today: busy at noon, quiet at night, with what goes wrong now and then."""
     (member,) = memberships_of(owner)
+    dice = Random(11)
     midnights = member.midnights(timezone.now(), len(SPENT))[:-1]
-    step = timedelta(hours=8) / CALLS_A_DAY
-    return [
-        row(
-            organization_id,
-            round((midnight + timedelta(hours=10) + step * i).timestamp() * 1000),
-            chance=i,
-            cost_nano=round(usd * 10**9 / CALLS_A_DAY),
-            provider=(provider := EARLIER[i % len(EARLIER)]),
-            model_used=MODELS[provider][0],
-            latency_ms=round(MODELS[provider][2] * (0.5 + (i * 37 % 100) / 90)),
+    rows = []
+    for midnight, usd in zip(midnights, SPENT, strict=True):
+        shares = [dice.lognormvariate(0, 0.7) for _ in range(CALLS_A_DAY)]
+        for share in shares:
+            at = midnight + timedelta(hours=dice.triangular(1, 23.9, 14))
+            rows.append(
+                _passed(
+                    organization_id,
+                    round(at.timestamp() * 1000),
+                    dice,
+                    cost_nano=round(usd * 10**9 * share / sum(shares)),
+                )
+            )
+    return rows
+
+
+def _passed(organization_id: UUID, at_ms: int, dice: Random, *, cost_nano: int) -> Json:
+    """One call of the days before."""
+    provider = dice.choices(tuple(MODELS), (5, 4, 2))[0]
+    model, _, usual_ms = MODELS[provider]
+    about: Json = {
+        "provider": provider,
+        "model_used": model,
+        "latency_ms": round(usual_ms * dice.lognormvariate(0, 0.45)),
+        "cost_nano": cost_nano,
+        "chance": dice.getrandbits(74),
+    }
+    luck = dice.random()
+    if luck < 0.006:
+        status, code = dice.choice(
+            ((429, "rate_limit_exceeded"), (502, "upstream_failed"), (400, "max_cost_exceeded"))
         )
-        for midnight, usd in zip(midnights, SPENT, strict=True)
-        for i in range(CALLS_A_DAY)
-    ]
+        gone = {"success": False, "status": status, "error_code": code, "cost_nano": 0}
+        return row(organization_id, at_ms, **{**about, **gone})
+    if luck < 0.03:
+        return _fallback(organization_id, at_ms, chance=about["chance"])
+    return row(organization_id, at_ms, **about)

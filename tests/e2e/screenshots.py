@@ -12,6 +12,7 @@ import os
 import sys
 from collections.abc import Callable
 from contextlib import suppress
+from ipaddress import ip_network
 from pathlib import Path
 
 import django
@@ -83,7 +84,12 @@ def _take_all(chromium_path: str) -> None:
         signed_in(user).cookies[name].value for user in (scenery.owner, scenery.newcomer)
     )
     with (
-        override_settings(PUBLIC_URL="https://router.acme.example", STORAGES=_PLAIN),
+        override_settings(
+            PUBLIC_URL="https://router.acme.example",
+            SANDBOX_URL="http://127.0.0.1:8100",
+            PRIVATE_NETWORKS=(ip_network("127.0.0.0/8"),),
+            STORAGES=_PLAIN,
+        ),
         served() as address,
         sync_playwright() as playwright,
     ):
