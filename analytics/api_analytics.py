@@ -134,7 +134,10 @@ def follow_calls(
         "responses": {
             200: {
                 "description": "Every call that matches, the oldest first, streamed.",
-                "content": {"text/csv": {}, "application/x-ndjson": {}},
+                "content": {
+                    "text/csv": {"schema": {"type": "string"}},
+                    "application/x-ndjson": {"schema": {"type": "string"}},
+                },
             }
         }
     },

@@ -25,7 +25,7 @@ class TimedOut(SumsOut):
     p99_ms: int | None = Field(description="99 of 100 were this fast.", examples=[2600])
 
 
-class ProviderOut(TimedOut):
+class ProviderFiguresOut(TimedOut):
     """One provider; empty for calls that none answered."""
 
     provider: str = Field(description="The provider that answered.", examples=["openai"])
@@ -54,7 +54,7 @@ class SummaryOut(TimeOut):
 
     data_up_to: datetime | None = Field(description="When the newest known request came.")
     total: TimedOut = Field(description="All calls that match.")
-    providers: list[ProviderOut] = Field(description="The same by provider.")
+    providers: list[ProviderFiguresOut] = Field(description="The same by provider.")
     fallback_routes: list[RouteOut] = Field(description="The most frequent first.")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 import jsonschema
 import pytest
@@ -14,6 +14,7 @@ from django.test import Client
 from hypothesis import HealthCheck, given
 from hypothesis import settings as often
 from hypothesis import strategies as st
+from ninja import Schema
 
 from analytics.ledger import Ledger
 from catalog.models import Deployment
@@ -77,6 +78,30 @@ def test_every_field_is_described_somewhere() -> None:
         for field, one in schema.get("properties", {}).items():
             known = {"type", "$ref", "anyOf", "allOf", "oneOf", "enum", "const"}
             assert known & set(one), f"{name}.{field}"
+
+
+def test_no_two_shapes_share_a_name() -> None:
+    """The description keeps one of each name, so a second one would tell of the first."""
+    named: dict[str, set[str]] = {}
+
+    def walk(shape: Any) -> None:
+        if isinstance(shape, type) and issubclass(shape, Schema):
+            named.setdefault(shape.__name__, set()).add(shape.__module__)
+            for field in shape.model_fields.values():
+                walk(field.annotation)
+        for inner in get_args(shape):
+            walk(inner)
+
+    for bound in api._get_bound_routers():
+        for view in bound.path_operations.values():
+            for operation in view.operations:
+                for shape in get_type_hints(operation.view_func).values():
+                    walk(shape)
+                for model in operation.response_models.values():
+                    if isinstance(model, type):
+                        walk(model.model_fields["response"].annotation)
+    assert len(named) > 10
+    assert {name: where for name, where in named.items() if len(where) > 1} == {}
 
 
 def test_operation_ids_are_short_and_unique() -> None:
