@@ -22,6 +22,7 @@ from django.views.decorators.http import require_POST
 from django_htmx.http import trigger_client_event
 from django_htmx.middleware import HtmxDetails
 
+from tenancy.core import Role
 from tenancy.models import User
 from tenancy.pages import (
     HOME,
@@ -43,7 +44,8 @@ KEYS = ("on", "off")
 class Link:
     """A page in the sidebar or a tab; ``key`` follows ``g`` on the keyboard.
 
-    ``under`` is what the addresses of its pages begin with.
+    ``under`` is what the addresses of its pages begin with. ``needs`` is the role without which the
+    page is refused, so that nobody is led there for nothing.
     """
 
     name: str
@@ -51,6 +53,7 @@ class Link:
     path: str
     key: str = ""
     under: str = ""
+    needs: Role = Role.VIEWER
 
     def holds(self, path: str) -> bool:
         """Whether a page belongs to this section."""
@@ -87,7 +90,7 @@ GROUPS = (
         "Organization",
         (
             Link("members", "Members & roles", "/members", "m"),
-            Link("audit-log", "Audit log", "/audit-log", "l"),
+            Link("audit-log", "Audit log", "/audit-log", "l", needs=Role.ADMIN),
             Link("organization", "Settings", "/organization", "o"),
         ),
     ),
@@ -193,7 +196,7 @@ class Shell:
         return chosen if chosen in KEYS else "on"
 
     def _shows(self, link: Link) -> bool:
-        return exists(link.path)
+        return exists(link.path) and (self.member is None or self.member.may(link.needs))
 
 
 def shell(request: HttpRequest) -> dict[str, Any]:

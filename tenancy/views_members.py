@@ -227,12 +227,13 @@ def _page(
         selectors.members(organization_id, search=search, after=after)[: selectors.PAGE_ROWS + 1]
     )
     shown = found[: selectors.PAGE_ROWS]
-    invited = list(selectors.open_invitations(organization_id)[: selectors.PAGE_ROWS])
+    invited = list(selectors.open_invitations(organization_id)[: selectors.PAGE_ROWS + 1])
     by = request.member.role
     context = {
         "title": "Members & roles",
         "rows": [_told(request, one) for one in shown],
-        "invited": [_told_invitation(one) for one in invited],
+        "invited": [_told_invitation(one) for one in invited[: selectors.PAGE_ROWS]],
+        "more_invited": len(invited) > selectors.PAGE_ROWS,
         "search": search,
         "is_first": after is None,
         "next": str(shown[-1].id) if len(found) > len(shown) else "",

@@ -192,6 +192,25 @@ def test_the_organization_is_exported_and_deleted_with_its_name_typed(
     expect(theirs.locator("h1")).to_have_text("Name your organization")
 
 
+def test_a_tour_breaks_no_policy_loads_nothing_foreign_and_logs_no_error(
+    open_page: Open, address: str
+) -> None:
+    page = open_page(MEMBERS)
+    said: list[str] = []
+    asked: list[str] = []
+    page.on("console", lambda m: said.append(m.text) if m.type in ("error", "warning") else None)
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.on("request", lambda request: asked.append(request.url))
+    for path in (MEMBERS, AUDIT, SETTINGS, f"{SETTINGS}/delete", "/members/leave"):
+        page.goto(path)
+        page.wait_for_load_state("networkidle")
+    page.goto(MEMBERS)
+    page.get_by_role("link", name="Leave").click()
+    expect(page.get_by_role("dialog")).to_be_visible()
+    assert said == []
+    assert [url for url in asked if not url.startswith((address, "data:"))] == []
+
+
 def fill(house: House, page: Page) -> str:
     """Members and invitations of every kind, some with strange names; an open link."""
     tag = house.organization.id.hex[-8:]

@@ -217,6 +217,8 @@ class TestPage:
         page = as_bob.get("/members").content.decode()
         assert "alice-test@example.com" in page
         assert "Only admins and owners invite people" in page
+        # A page that would be refused is not in the menu.
+        assert 'href="/audit-log"' not in page
         assert "/role" not in page
         assert "/remove" not in page
 
