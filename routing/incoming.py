@@ -166,14 +166,16 @@ def check_key(key: Key, *, scope: str, address: str, now_s: float) -> None:
         raise RouterError(
             401,
             "key_revoked",
-            f'The API key "{key.name}" was revoked. Use another, or create one under API keys.',
+            f'The API key "{key.name}" was revoked. Use another, or create one under API keys '
+            "(/api-keys).",
             type="authentication_error",
         )
     if key.expires_at_s is not None and now_s >= key.expires_at_s:
         raise RouterError(
             401,
             "key_expired",
-            f'The API key "{key.name}" has expired. Use another, or create one under API keys.',
+            f'The API key "{key.name}" has expired. Extend it, or create another, under API keys '
+            "(/api-keys).",
             type="authentication_error",
         )
     if scope not in key.scopes:
@@ -188,7 +190,7 @@ def check_key(key: Key, *, scope: str, address: str, now_s: float) -> None:
             403,
             "network_not_allowed",
             f'The API key "{key.name}" may not be used from {address or "this address"}. '
-            "Change its allowed networks under API keys.",
+            "Change its allowed networks under API keys (/api-keys).",
             type="permission_error",
         )
 
@@ -200,7 +202,8 @@ def refuse_stranger(headers: list[tuple[bytes, bytes]]) -> Wanted:
         raise RouterError(
             401,
             "missing_api_key",
-            "No API key. Send it as 'Authorization: Bearer er_live_…'; create one under API keys.",
+            "No API key. Send it as 'Authorization: Bearer er_live_…'; create one under API keys "
+            "(/api-keys).",
             type="authentication_error",
         )
     if not looks_like_key(wanted.secret):
@@ -214,6 +217,6 @@ def unknown_key() -> RouterError:
         401,
         "invalid_api_key",
         "This API key is not known here. Check that it was copied whole, "
-        "or create one under API keys.",
+        "or create one under API keys (/api-keys).",
         type="authentication_error",
     )

@@ -81,7 +81,7 @@ def _unknown_model(call: Call, served: Sequence[str]) -> Refusal:
         named = ", ".join(list(served)[:NAMED_MAX])
         more = f" and {len(served) - NAMED_MAX} more" if len(served) > NAMED_MAX else ""
         message = (
-            f'Model "{call.model[:80]}" is not served here. Add it under Providers, '
+            f'Model "{call.model[:80]}" is not served here. Add it under Providers (/providers), '
             f"or ask for one of: {named}{more}. GET /v1/models lists all."
         )
     return Refusal(404, "model_not_found", message, param="model")
@@ -135,7 +135,8 @@ def _no_credential(call: Call, out: Sequence[Candidate], wanted: Preferences) ->
     return Refusal(
         403,
         "provider_without_credential",
-        f'"{call.model}" is served by {names}, which has no credential. Add one under Providers.',
+        f'"{call.model}" is served by {names}, which has no credential. Add one under Providers '
+        "(/providers).",
         type="permission_error",
     )
 
@@ -180,7 +181,7 @@ def _no_price(call: Call, out: Sequence[Candidate], wanted: Preferences) -> Refu
         400,
         "model_not_priced",
         f'"{call.model}" has no price, so its cost cannot be held under the maximum per request. '
-        "Set a price for it under Providers, or ask for a priced model.",
+        "Set a price for it under Providers (/providers), or ask for a priced model.",
         param="model",
     )
 

@@ -215,7 +215,7 @@ def revoke(request: MemberRequest, key_id: UUID) -> HttpResponse:
     used = calls_of_key(member.organization_id, key.id, timezone.now() - USED_WITHIN)
     error, status = "", int(HTTPStatus.OK)
     if request.method == "POST":
-        if used and request.POST.get("name", "").strip() != key.name.strip():
+        if _in_use(key, used) and request.POST.get("name", "").strip() != key.name.strip():
             error = "Type the key's name as it stands here; the key is in use."
             status = HTTPStatus.UNPROCESSABLE_ENTITY
         else:
@@ -227,6 +227,7 @@ def revoke(request: MemberRequest, key_id: UUID) -> HttpResponse:
                 messages.success(request, f"{key.name} is revoked. Its next call is refused.")
                 return HttpResponseRedirect(f"{LIST}/{key.id}")
     context = {"title": f"Revoke {key.name}", "row": _row(key), "used": used, "error": error}
+    context["in_use"] = _in_use(key, used)
     return render_page(request, "keys/revoke.html", context, status=status)
 
 
@@ -241,11 +242,13 @@ def _key(
 ) -> HttpResponse:
     member = request.member
     live = key.revoked_at is None
+    used = calls_of_key(member.organization_id, key.id, timezone.now() - USED_WITHIN)
     context = {
         "title": key.name,
         "row": _row(key),
         "secrets": live_secrets(key, timezone.now()),
-        "used": calls_of_key(member.organization_id, key.id, timezone.now() - USED_WITHIN),
+        "used": used,
+        "in_use": _in_use(key, used),
         "editable": live and member.may(Role.MEMBER),
         "why_not": "" if live else "This key is revoked. That is for good; make another key.",
         "narrow": "" if member.may(Role.MEMBER) else why_narrow(member),
@@ -291,6 +294,12 @@ def _already(request: MemberRequest) -> HttpResponse:
     response = HttpResponseRedirect(LIST)
     keep_fragments_apart(response)
     return response
+
+
+def _in_use(key: ApiKey, calls: int) -> bool:
+    """Whether anything was done with it in the last day: calls, or requests to /api."""
+    last = key.last_used_at
+    return bool(calls) or (last is not None and last > timezone.now() - USED_WITHIN)
 
 
 def _is_taken(request: MemberRequest) -> bool:

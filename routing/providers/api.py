@@ -19,11 +19,11 @@ from routing.providers.health import read_health
 from routing.providers.schemas import (
     AddressIn,
     CheckOut,
+    ConnectedProviderOut,
+    ConnectedProvidersOut,
     PresetsOut,
     ProviderIn,
-    ProviderOut,
     ProviderPatch,
-    ProvidersOut,
     SecretIn,
 )
 from routing.providers.services import disconnect_provider
@@ -32,7 +32,7 @@ from tenancy.api_auth import holder, in_scope
 router = Router(tags=["providers"])
 
 
-@router.get("", response=ProvidersOut, summary="List providers")
+@router.get("", response=ConnectedProvidersOut, summary="List providers")
 @in_scope
 def list_providers(request: HttpRequest) -> dict[str, Any]:
     """Every provider of the organization with its state now; all in one page."""
@@ -59,7 +59,7 @@ def list_presets(request: HttpRequest) -> dict[str, Any]:
     return {"data": data, "next_cursor": None}
 
 
-@router.post("", response={201: ProviderOut}, summary="Connect a provider")
+@router.post("", response={201: ConnectedProviderOut}, summary="Connect a provider")
 @in_scope
 def connect(request: HttpRequest, wanted: ProviderIn) -> Any:
     """A provider with its credential and its preset's models; test it afterwards."""
@@ -68,14 +68,14 @@ def connect(request: HttpRequest, wanted: ProviderIn) -> Any:
     return Status(201, _one(request, made.slug))
 
 
-@router.get("/{slug:slug}", response=ProviderOut, summary="Show a provider")
+@router.get("/{slug:slug}", response=ConnectedProviderOut, summary="Show a provider")
 @in_scope
 def show_provider(request: HttpRequest, slug: str) -> dict[str, Any]:
     """One provider, without its secret."""
     return _one(request, slug)
 
 
-@router.patch("/{slug:slug}", response=ProviderOut, summary="Change a provider")
+@router.patch("/{slug:slug}", response=ConnectedProviderOut, summary="Change a provider")
 @in_scope
 def change_provider(request: HttpRequest, slug: str, wanted: ProviderPatch) -> dict[str, Any]:
     """Renames it, turns it on or off, or says where it computes."""
@@ -95,7 +95,9 @@ def remove_provider(request: HttpRequest, slug: str) -> Any:
 
 
 @router.post(
-    "/{slug:slug}/credentials", response={201: ProviderOut}, summary="Set a provider's credential"
+    "/{slug:slug}/credentials",
+    response={201: ConnectedProviderOut},
+    summary="Set a provider's credential",
 )
 @in_scope
 def replace_credential(request: HttpRequest, slug: str, wanted: SecretIn) -> Any:
@@ -105,7 +107,7 @@ def replace_credential(request: HttpRequest, slug: str, wanted: SecretIn) -> Any
     return Status(201, _one(request, slug))
 
 
-@router.put("/{slug:slug}/address", response=ProviderOut, summary="Move a provider")
+@router.put("/{slug:slug}/address", response=ConnectedProviderOut, summary="Move a provider")
 @in_scope
 def move_provider(request: HttpRequest, slug: str, wanted: AddressIn) -> dict[str, Any]:
     """Another address, with its own credential: the present one is never sent there."""

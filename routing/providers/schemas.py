@@ -33,7 +33,7 @@ class CredentialOut(Schema):
     created_at: datetime
 
 
-class ProviderOut(Schema):
+class ConnectedProviderOut(Schema):
     """A provider with its state now."""
 
     slug: str = Field(description="Its word in provider/model.", examples=["openai"])
@@ -51,10 +51,10 @@ class ProviderOut(Schema):
     created_at: datetime
 
 
-class ProvidersOut(Schema):
+class ConnectedProvidersOut(Schema):
     """Providers by name."""
 
-    data: list[ProviderOut]
+    data: list[ConnectedProviderOut]
     next_cursor: str | None
 
 

@@ -185,7 +185,7 @@ def test_revoking_a_key_in_use_asks_for_its_name(
 ) -> None:
     key = make(cast, HOSTILE)
     path = f"/api-keys/{key.id}/revoke"
-    assert "No request came with it" in text(as_alice.get(path))
+    assert "Nothing was done with it" in text(as_alice.get(path))
     ledger = Ledger(settings.DATABASE_INGEST_URL)
     made = row(cast.acme.id, int(timezone.now().timestamp() * 1000), api_key_id=str(key.id))
     ledger.write([made])
@@ -200,6 +200,20 @@ def test_revoking_a_key_in_use_asks_for_its_name(
     page = text(as_alice.get(f"/api-keys/{key.id}"))
     assert "This key is revoked" in page
     assert as_alice.post(f"/api-keys/{key.id}", posted()).status_code == 404
+
+
+def test_use_of_the_api_counts_as_use(as_alice: Client, cast: Cast) -> None:
+    made = create_key(cast.acme.id, name="terraform", scopes=[Scope.ADMIN], actor=SYSTEM)
+    headers = {"Authorization": f"Bearer {made.secret}"}
+    assert Client().get("/api/calls", headers=headers).status_code == 200
+    used_at = stored(made.key).last_used_at
+    assert used_at is not None
+    Client().get("/api/calls", headers=headers)
+    assert stored(made.key).last_used_at == used_at
+    path = f"/api-keys/{made.key.id}/revoke"
+    assert "It is in use" in text(as_alice.get(path))
+    assert as_alice.post(path, {"name": ""}).status_code == 422
+    assert as_alice.post(path, {"name": "terraform"}).status_code == 302
 
 
 def test_a_keys_own_preferences(as_alice: Client, cast: Cast) -> None:
