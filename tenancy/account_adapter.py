@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from typing import Any, ClassVar, cast
 from urllib.parse import urlencode
@@ -30,6 +31,8 @@ from tenancy.pages import ORGANIZATION_IN_SESSION, memberships_of
 from tenancy.sso.membership import join_by_sso
 from tenancy.sso.selectors import find_connection, route_of
 
+log = logging.getLogger(__name__)
+
 START = "/accounts/sso/"
 _TOTP_AAD = "mfa_authenticator|data"
 _KEY_ID = 1
@@ -47,6 +50,15 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
     ) -> EmailMessage:
         """allauth's message in our layout."""
         return make_mail(template_prefix, email, context)
+
+    def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
+        """Sends a message; a mail server that is down spoils no sign-in and no change."""
+        try:
+            super().send_mail(template_prefix, email, context)
+        except OSError as why:
+            log.error("The mail server did not take %s: %s", template_prefix, why)  # noqa: TRY400
+            told = "A message to you could not be sent. Try again in a few minutes."
+            messages.error(self.request, told)
 
     def pre_login(
         self, request: HttpRequest, user: User, *, signal_kwargs: Any, **more: Any

@@ -100,3 +100,14 @@ def test_resetting_a_password_answers_alike_for_everybody(client: Client, cast: 
     assert known.subject == "Reset your password"
     assert unknown.subject == "There is no account for this address"
     assert re.search(r"/accounts/password/reset/key/\S+", str(known.body))
+
+
+@pytest.mark.django_db
+def test_a_mail_server_that_is_down_is_told_of(client: Client, cast: Cast, settings: Any) -> None:
+    with mail_server() as server:
+        port = server.port
+    settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
+    settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", port
+    answer = client.post("/accounts/password/reset/", {"email": cast.alice.email}, follow=True)
+    assert answer.status_code == 200
+    assert b"could not be sent" in answer.content
