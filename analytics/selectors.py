@@ -1,7 +1,6 @@
-"""Reads of the ledger for lists, one call and effects; all need the organization's scope.
+"""Reads of the ledger for menus, one call, spend and effects; all need the organization's scope.
 
-A list is walked by keyset on (created_at, id), so page 200 costs what page 2 costs, and its rows
-never carry the decision or the metadata.
+Lists of calls are read in ``analytics.call_selectors``.
 """
 
 from __future__ import annotations
@@ -12,12 +11,11 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from django.db import connection
-from django.db.models import Q, QuerySet, Sum
+from django.db.models import Sum
 
 from analytics.models import Call, LatencyRollup, Rollup
 from lib.ids import uuid7_time_ms
 
-PAGE_CALLS = 50
 RECENT_CALLS = 10_000
 OPTIONS_DAYS = 30
 OPTIONS_KEPT = timedelta(minutes=1)
@@ -25,59 +23,6 @@ OPTIONS_MAX = 1_000
 OPTIONS_ROWS = 30
 # A call's id holds the millisecond in which it came; its row is looked for around it.
 _ID_SLACK = timedelta(minutes=5)
-
-
-@dataclass(frozen=True, slots=True)
-class Filters:
-    """Which calls a list shows; empty shows all. ``status``: ok, failed or fallback.
-
-    ``range`` is how an address calls the time from ``since`` on.
-    """
-
-    status: str = ""
-    provider: str = ""
-    model: str = ""
-    key: UUID | None = None
-    member: UUID | None = None
-    range: str = ""
-    since: datetime | None = None
-
-    @property
-    def any(self) -> bool:
-        """Whether anything is filtered out."""
-        return bool(
-            self.status or self.provider or self.model or self.key or self.member or self.since
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Cursor:
-    """A place in the list: that of one call."""
-
-    at: datetime
-    id: UUID
-
-    def __str__(self) -> str:
-        return f"{round(self.at.timestamp() * 1_000_000)}-{self.id.hex}"
-
-    @classmethod
-    def read(cls, text: str) -> Cursor:
-        """The cursor that ``str`` wrote; raises ValueError for anything else."""
-        micros, _, id_hex = text.partition("-")
-        try:
-            at = datetime.fromtimestamp(0, UTC) + timedelta(microseconds=int(micros))
-        except OverflowError:
-            raise ValueError(f"{micros} is no time.") from None
-        return cls(at, UUID(hex=id_hex))
-
-
-@dataclass(frozen=True, slots=True)
-class CallPage:
-    """Some calls, newest first, and where the neighbouring pages start."""
-
-    calls: Sequence[Call]
-    older: Cursor | None
-    newer: Cursor | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,53 +71,11 @@ class ProviderDay:
         return round(100 * (self.calls - self.successes) / self.calls, 1) if self.calls else 0.0
 
 
-def calls(organization_id: UUID, filters: Filters) -> QuerySet[Call]:
-    """The calls that pass the filters, newest first, without decision and metadata."""
+def newest(organization_id: UUID, count: int) -> Sequence[Call]:
+    """The last calls, newest first, without decision and metadata."""
     found = Call.objects.filter(organization_id=organization_id)
-    if filters.status == "ok":
-        found = found.filter(success=True)
-    elif filters.status == "failed":
-        found = found.filter(success=False)
-    elif filters.status == "fallback":
-        found = found.filter(fallback_used=True)
-    if filters.provider:
-        found = found.filter(provider=filters.provider)
-    if filters.model:
-        found = found.filter(Q(model_used=filters.model) | Q(model_requested=filters.model))
-    if filters.key:
-        found = found.filter(api_key=filters.key)
-    if filters.member:
-        found = found.filter(user=filters.member)
-    if filters.since:
-        found = found.filter(created_at__gte=filters.since)
-    return found.defer("decision", "metadata", "usage", "price").order_by("-created_at", "-id")
-
-
-def call_page(
-    organization_id: UUID,
-    filters: Filters,
-    *,
-    older: Cursor | None = None,
-    newer: Cursor | None = None,
-) -> CallPage:
-    """Fifty calls: the newest, those just older than a cursor, or those just newer than one."""
-    found = calls(organization_id, filters)
-    if newer is not None:
-        page = list(_newer_than(found, newer).reverse()[: PAGE_CALLS + 1])
-        more = len(page) > PAGE_CALLS
-        rows = page[:PAGE_CALLS][::-1]
-        return CallPage(rows, _at(rows, -1), _at(rows, 0) if more else None)
-    if older is not None:
-        found = _older_than(found, older)
-    page = list(found[: PAGE_CALLS + 1])
-    rows = page[:PAGE_CALLS]
-    more = len(page) > PAGE_CALLS
-    return CallPage(rows, _at(rows, -1) if more else None, _at(rows, 0) if older else None)
-
-
-def count_newer(organization_id: UUID, filters: Filters, cursor: Cursor) -> int:
-    """How many calls came after a cursor; counts no further than one page and one more."""
-    return _newer_than(calls(organization_id, filters), cursor)[: PAGE_CALLS + 1].count()
+    light = found.defer("decision", "metadata", "usage", "price")
+    return list(light.order_by("-created_at", "-id")[:count])
 
 
 def has_calls(organization_id: UUID) -> bool:
@@ -192,17 +95,6 @@ def call(organization_id: UUID, call_id: UUID) -> Call | None:
         id=call_id,
         created_at__range=(came - _ID_SLACK, came + _ID_SLACK),
     ).first()
-
-
-def neighbors(
-    organization_id: UUID, filters: Filters, call: Call
-) -> tuple[UUID | None, UUID | None]:
-    """The ids of the calls just newer and just older than one, in a list with these filters."""
-    place = Cursor(call.created_at, call.id)
-    found = calls(organization_id, filters).only("id")
-    newer = _newer_than(found, place).reverse().first()
-    older = _older_than(found, place).first()
-    return (newer.id if newer else None), (older.id if older else None)
 
 
 def options(organization_id: UUID, now: datetime) -> Options:
@@ -361,21 +253,3 @@ def latencies(organization_id: UUID, since: datetime) -> dict[tuple[str, str], d
     for provider, model, bucket, total in rows:
         found.setdefault((provider, model), {})[bucket] = total
     return found
-
-
-def _newer_than(found: QuerySet[Call], cursor: Cursor) -> QuerySet[Call]:
-    return found.filter(
-        Q(created_at__gt=cursor.at) | Q(created_at=cursor.at, id__gt=cursor.id),
-        created_at__gte=cursor.at,
-    )
-
-
-def _older_than(found: QuerySet[Call], cursor: Cursor) -> QuerySet[Call]:
-    return found.filter(
-        Q(created_at__lt=cursor.at) | Q(created_at=cursor.at, id__lt=cursor.id),
-        created_at__lte=cursor.at,
-    )
-
-
-def _at(rows: Sequence[Call], index: int) -> Cursor | None:
-    return Cursor(rows[index].created_at, rows[index].id) if rows else None

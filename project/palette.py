@@ -6,7 +6,7 @@ from django.http import HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
-from analytics.selectors import Filters, calls
+from analytics.selectors import newest
 from catalog.selectors import providers
 from lib.money import format_usd
 from tenancy.pages import MemberRequest, keep_fragments_apart, member_page
@@ -21,16 +21,16 @@ ITEMS_MAX = 5
 def palette(request: MemberRequest) -> HttpResponse:
     """The last requests, the newest keys and the providers, each as a link; five queries."""
     organization_id = request.member.organization_id
-    newest = [
+    requests = [
         {
             "path": f"/requests/{call.id}",
             "label": f"{call.model_used or call.model_requested} · {call.status}",
             "more": format_usd(call.cost_nano),
             "at": call.created_at,
         }
-        for call in calls(organization_id, Filters())[:ITEMS_MAX]
+        for call in newest(organization_id, ITEMS_MAX)
     ]
-    groups = [("Recent requests", newest)]
+    groups = [("Recent requests", requests)]
     if exists("/api-keys"):
         keys = api_keys(organization_id).filter(revoked_at=None)[:ITEMS_MAX]
         groups.append(("API keys", [{"path": "/api-keys", "label": key.name} for key in keys]))
