@@ -1,0 +1,171 @@
+"""The Analytics tab in a real browser: numbers, filters in the address, charts that may fail."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, Route, expect
+
+from tests.e2e.browsing import Open
+from tests.e2e.pages_server import House
+from tests.e2e.test_browser_looks import AXE, run_axe
+
+pytestmark = [pytest.mark.e2e, pytest.mark.browser]
+
+PATH = "/enterprise-router/analytics"
+BUSY = ".chart[aria-busy=true]"
+
+
+def drawn(page: Page) -> None:
+    """Every chart of the page, each brought into view, has drawn or said that it cannot."""
+    for chart in page.locator(".chart").all():
+        chart.scroll_into_view_if_needed()
+        expect(chart).to_have_attribute("aria-busy", "false")
+
+
+def number(page: Page, label: str) -> str:
+    """One of the six numbers."""
+    has = page.locator(".k", has_text=re.compile(f"^{label}$"))
+    return page.locator(".kpis li").filter(has=has).locator("strong").inner_text()
+
+
+def test_numbers_stand_without_plotly_and_charts_fail_one_by_one(
+    open_page: Open, house: House
+) -> None:
+    page = open_page("/enterprise-router/preferences")
+    page.context.route("**/fig/errors.json*", lambda route: route.fulfill(status=500))
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.get_by_role("link", name="Analytics").first.click()
+    expect(page).to_have_title(re.compile("Analytics"))
+    drawn(page)
+    assert number(page, "Requests") not in ("", "0")
+    assert sum("plotly" in url for url in asked) == 1
+    failed = page.locator("#f-errors")
+    expect(failed).to_contain_text("could not be loaded")
+    expect(page.locator("#f-spend .main-svg").first).to_be_visible()
+    expect(page.locator("#f-spend")).to_have_attribute("aria-label", re.compile("in all;"))
+    page.context.unroute("**/fig/errors.json*")
+    failed.get_by_role("button", name="Retry").click()
+    expect(failed).to_have_attribute("aria-busy", "false")
+    expect(failed.locator(".main-svg").first).to_be_visible()
+
+
+def test_filters_live_in_the_address_and_lead_to_their_requests(open_page: Open) -> None:
+    page = open_page(f"{PATH}?range=24h")
+    page.locator("#filter-range").select_option("7d")
+    expect(page).to_have_url(re.compile(r"range=7d"))
+    page.locator("#filter-status").select_option("failed")
+    expect(page).to_have_url(re.compile(r"range=7d&status=failed"))
+    count = number(page, "Requests")
+    assert page.request.get(page.url).ok
+    assert number(open_page(page.url), "Requests") == count
+    page.locator(".kpis a").nth(1).click()
+    expect(page).to_have_url(re.compile(r"/requests\?range=7d&status=failed"))
+    expect(page.locator("#counted")).to_contain_text(f"{count} request")
+    page.go_back()
+    expect(page.locator("#filter-status")).to_have_value("failed")
+    assert number(page, "Requests") == count
+    page.go_back()
+    expect(page.locator("#filter-status")).to_have_value("")
+
+
+def test_the_last_of_three_fast_changes_wins(open_page: Open) -> None:
+    page = open_page(f"{PATH}?range=24h")
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        if not held:
+            held.append(route)
+            page.wait_for_timeout(400)
+        route.continue_()
+
+    page.route("**/analytics?*status=ok*", hold)
+    for status in ("ok", "5xx", "failed"):
+        page.locator("#filter-status").select_option(status)
+    expect(page).to_have_url(re.compile("status=failed"))
+    page.wait_for_timeout(600)
+    expect(page).to_have_url(re.compile("status=failed"))
+    assert number(page, "Success rate") in ("0%", "0.00%")
+
+
+def test_zoom_sets_the_time_and_a_chart_is_a_table_too(open_page: Open) -> None:
+    page = open_page(f"{PATH}?range=24h")
+    drawn(page)
+    page.evaluate("scrollTo(0, 0)")
+    box = page.locator("#f-spend .nsewdrag").first.bounding_box()
+    assert box
+    page.mouse.move(box["x"] + box["width"] * 0.3, box["y"] + 60)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] - 2, box["y"] + 60, steps=5)
+    page.mouse.up()
+    expect(page).to_have_url(re.compile("from=.*to="))
+    drawn(page)
+    button = page.locator("[data-table=f-requests]")
+    button.click()
+    expect(button).to_have_text("Show as chart")
+    expect(page.locator("#f-requests table tbody tr").first).to_be_visible()
+
+
+def test_charts_follow_the_theme_and_nothing_leaks_over_tab_trips(open_page: Open) -> None:
+    page = open_page(f"{PATH}?range=24h", color_scheme="light")
+    drawn(page)
+    ink = "getComputedStyle(document.querySelector('#f-spend .xtick text')).fill"
+    before = page.evaluate(ink)
+    page.get_by_role("button", name="Dark").first.click()
+    page.wait_for_function(f"{ink} !== '{before}'")
+    session = page.context.new_cdp_session(page)
+    session.send("Performance.enable")
+
+    def measured() -> dict[str, Any]:
+        session.send("HeapProfiler.collectGarbage")
+        metrics = session.send("Performance.getMetrics")["metrics"]
+        return {one["name"]: one["value"] for one in metrics}
+
+    start = measured()
+    for _ in range(8):
+        page.get_by_role("link", name="Preferences").first.click()
+        expect(page).to_have_title(re.compile("Preferences"))
+        page.get_by_role("link", name="Analytics").first.click()
+        expect(page.locator("#f-spend .main-svg").first).to_be_visible()
+    end = measured()
+    assert end["JSHeapUsedSize"] - start["JSHeapUsedSize"] < 5_000_000
+    assert end["JSEventListeners"] - start["JSEventListeners"] < 300
+
+
+def test_back_leaves_a_chart_alive(open_page: Open) -> None:
+    page = open_page(PATH)
+    drawn(page)
+    page.get_by_role("link", name="Preferences").first.click()
+    expect(page).to_have_title(re.compile("Preferences"))
+    page.go_back()
+    expect(page.locator("h1")).to_be_visible()
+    expect(page.locator("#f-spend .main-svg").first).to_be_visible()
+    page.locator("#f-spend .nsewdrag").first.hover()
+    expect(page.locator("#f-spend .hoverlayer > *").first).to_be_attached()
+    kept = page.evaluate("JSON.stringify([{...localStorage}, {...sessionStorage}])")
+    assert "<" not in kept
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 390])
+def test_axe_finds_nothing(open_page: Open, theme: str, width: int) -> None:
+    if not AXE.exists():
+        pytest.skip("axe-core is not installed under var/node")
+    page = open_page(
+        f"{PATH}?range=7d&compare=prev", width=width, color_scheme=theme, bypass_csp=True
+    )
+    drawn(page)
+    assert run_axe(page) == []
+    page.set_viewport_size({"width": 320, "height": 700})
+    page.wait_for_function("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_it_works_without_javascript(open_page: Open) -> None:
+    page = open_page(f"{PATH}?range=24h", java_script_enabled=False)
+    page.locator("#filter-status").select_option("failed")
+    page.get_by_role("button", name="Apply").click()
+    expect(page).to_have_url(re.compile("status=failed"))
+    assert number(page, "Success rate") in ("0%", "0.00%")
