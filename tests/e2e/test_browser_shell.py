@@ -79,6 +79,24 @@ def test_no_key_works_while_typing_or_when_switched_off(open_page: Open) -> None
     expect(page.get_by_role("dialog")).to_be_visible()
 
 
+def test_arrows_turn_the_period_and_x_compares(open_page: Open) -> None:
+    page = open_page("/enterprise-router/analytics?range=7d")
+    page.keyboard.press("ArrowLeft")
+    expect(page).to_have_url(re.compile("from="))
+    before = page.url
+    page.keyboard.press("ArrowRight")
+    expect(page).not_to_have_url(before)
+    page.keyboard.press("x")
+    expect(page).to_have_url(re.compile("compare=prev"))
+
+
+@pytest.mark.parametrize("path", ["/requests", "/api-keys", "/members", "/audit-log"])
+def test_a_slash_goes_to_the_search_of_the_page(open_page: Open, path: str) -> None:
+    page = open_page(path)
+    page.keyboard.press("/")
+    expect(page.locator("main").get_by_role("searchbox").first).to_be_focused()
+
+
 def test_help_lists_the_keys_and_the_api(open_page: Open) -> None:
     page = open_page("/requests")
     page.get_by_role("button", name="Help").click()
