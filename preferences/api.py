@@ -39,7 +39,7 @@ _COLUMNS = {
     "blocked_providers": "blocked_providers",
     "cost_alert_threshold_usd": "cost_alert_threshold_nano",
 }
-_FIELDS = {column.removesuffix("_nano"): name for name, column in _COLUMNS.items()}
+FIELD_BY_COLUMN = {column.removesuffix("_nano"): name for name, column in _COLUMNS.items()}
 
 
 @router.get("", response=PreferencesOut, summary="Show the organization's preferences")
@@ -98,10 +98,10 @@ def _saved(
             user_id,
             _read(changes),
             actor=who.actor(request),
-            match=_match(if_match),
+            match=match_of(if_match),
         )
     except RouterError as why:
-        why.param = _FIELDS.get(why.param or "", why.param)
+        why.param = FIELD_BY_COLUMN.get(why.param or "", why.param)
         raise
     return _told(row, response)
 
@@ -131,7 +131,7 @@ def _nano(name: str, usd: str | None) -> int | None:
         raise RouterError(422, "invalid_value", message, param=name) from None
 
 
-def _match(if_match: str) -> str | None:
+def match_of(if_match: str) -> str | None:
     """The version of an If-Match header; ``*`` matches whatever is stored."""
     tag = if_match.strip().removeprefix("W/").strip('"')
     return None if tag in ("", "*") else tag

@@ -68,15 +68,17 @@ def save_key_preferences(
     changes: Mapping[str, Any],
     *,
     actor: Actor,
+    match: str | None = None,
 ) -> KeyPreferences:
     """As ``save_preferences``, for the calls of one API key; 404 for an unknown key."""
     with tenant_scope(organization_id), transaction.atomic():
         key = ApiKey.objects.filter(organization_id=organization_id, id=key_id).first()
         if key is None:
             raise RouterError(404, "not_found", "There is no such API key.", param="id")
-        row, _ = KeyPreferences.objects.select_for_update().get_or_create(
+        row, is_new = KeyPreferences.objects.select_for_update().get_or_create(
             organization_id=organization_id, api_key=key
         )
+        _check_match(row, match, is_new=is_new)
         before = as_dict(row)
         _apply(row, changes, organization_id)
         row.save()

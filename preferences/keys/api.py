@@ -4,13 +4,14 @@ from datetime import datetime, timedelta
 from typing import Annotated, Any
 from uuid import UUID
 
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from ninja import Router, Status
 from ninja.params.functions import Query
 
 from lib.errors import RouterError
 from lib.money import dollars, nano_from_usd
+from preferences.api import FIELD_BY_COLUMN, IfMatch, match_of
 from preferences.keys.forms import read_scopes
 from preferences.keys.schemas import (
     KeyIn,
@@ -23,7 +24,7 @@ from preferences.keys.schemas import (
     RotateIn,
 )
 from preferences.models import KeyPreferences
-from preferences.selectors import key_row
+from preferences.selectors import key_row, tag_of
 from preferences.services import save_key_preferences
 from tenancy.api_auth import holder, in_scope
 from tenancy.key_selectors import (
@@ -138,9 +139,9 @@ def revoke(request: HttpRequest, key_id: UUID) -> dict[str, Any]:
     "/{uuid:key_id}/preferences", response=KeyPreferencesOut, summary="Show a key's preferences"
 )
 @in_scope
-def show_preferences(request: HttpRequest, key_id: UUID) -> dict[str, Any]:
+def show_preferences(request: HttpRequest, response: HttpResponse, key_id: UUID) -> dict[str, Any]:
     """What a key prefers by itself, without the levels above."""
-    return _wished(key_row(holder(request).organization_id, _key(request, key_id).id))
+    return _wished(key_row(holder(request).organization_id, _key(request, key_id).id), response)
 
 
 @router.patch(
@@ -148,7 +149,11 @@ def show_preferences(request: HttpRequest, key_id: UUID) -> dict[str, Any]:
 )
 @in_scope
 def change_preferences(
-    request: HttpRequest, key_id: UUID, wanted: KeyPreferencesPatch
+    request: HttpRequest,
+    response: HttpResponse,
+    key_id: UUID,
+    wanted: KeyPreferencesPatch,
+    if_match: IfMatch = "",
 ) -> dict[str, Any]:
     """Changes what a key prefers; it only tightens what holds above it."""
     held = holder(request)
@@ -157,7 +162,14 @@ def change_preferences(
     if "max_cost_usd" in sent:
         changes["max_cost_per_request_nano"] = _nano(sent["max_cost_usd"])
     actor = held.actor(request)
-    return _wished(save_key_preferences(held.organization_id, key_id, changes, actor=actor))
+    try:
+        row = save_key_preferences(
+            held.organization_id, key_id, changes, actor=actor, match=match_of(if_match)
+        )
+    except RouterError as why:
+        why.param = FIELD_BY_COLUMN.get(why.param or "", why.param)
+        raise
+    return _wished(row, response)
 
 
 def _key(request: HttpRequest, key_id: UUID) -> ApiKey:
@@ -181,7 +193,8 @@ def _told(key: ApiKey) -> dict[str, Any]:
     return {**told, "state": state_of(key, now).value, "secrets": secrets}
 
 
-def _wished(row: KeyPreferences) -> dict[str, Any]:
+def _wished(row: KeyPreferences, response: HttpResponse) -> dict[str, Any]:
+    response["ETag"] = f'"{tag_of(row)}"'
     cost = row.max_cost_per_request_nano
     told = {name: getattr(row, column) for name, column in _COLUMNS.items()}
     return {**told, "max_cost_usd": None if cost is None else dollars(cost)}

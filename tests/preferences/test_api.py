@@ -105,3 +105,15 @@ def test_who_is_no_member_is_not_there(api: Client, cast: Cast) -> None:
         path = f"{PATH}/users/{id_}"
         assert api.get(path).status_code == 404
         assert patch(api, {"max_latency_ms": 700}, path).status_code == 404
+
+
+def test_a_key_has_preferences_of_its_own(api: Client, cast: Cast) -> None:
+    (key,) = api.get("/api/keys").json()["data"]
+    path = f"/api/keys/{key['id']}/preferences"
+    tag = api.get(path)["ETag"]
+    assert tag == '"0"'
+    assert patch(api, {"max_latency_ms": 700}, path, **{"If-Match": tag}).status_code == 200
+    assert patch(api, {"max_latency_ms": 701}, path, **{"If-Match": tag}).status_code == 412
+    assert api.get(path).json()["max_latency_ms"] == 700
+    wrong = patch(api, {"max_cost_usd": "-1"}, path)
+    assert (wrong.status_code, wrong.json()["field"]) == (422, "max_cost_usd")
