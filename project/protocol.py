@@ -12,13 +12,19 @@ import logging
 from contextlib import aclosing
 from typing import Any, cast
 
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import (
+    STATUS_LINE,
+    HttpToolsProtocol,
+    RequestResponseCycle,
+)
 
 from routing.door import CALLS, Door
 from routing.incoming import Reply
 
 log = logging.getLogger(__name__)
 
+# What a browser's EventSource asks for.
+_NEWS = (b"accept", b"text/event-stream")
 _LAST_CHUNK = b"0\r\n\r\n"
 _BUG = Reply(500, [(b"content-type", b"text/plain")], b"Internal Server Error")
 
@@ -126,6 +132,17 @@ class GatewayProtocol(HttpToolsProtocol):
         if self.pipeline:
             cycle, app = self.pipeline.pop()
             self._start_asgi_task(cycle, app)
+
+    def shutdown(self) -> None:
+        """The process stops: calls and downloads may finish, a page that waits for news may not."""
+        cycle = self.cycle
+        if isinstance(cycle, RequestResponseCycle) and not cycle.response_complete:
+            scope = cycle.scope
+            if _NEWS in scope["headers"] and not scope["path"].startswith("/v1/"):
+                # Its view hears that the browser left, and the browser comes back by itself.
+                self.transport.close()
+                return
+        super().shutdown()
 
     def _to_uvicorn(self) -> None:
         """Hands the request whose head has come to the ASGI application."""

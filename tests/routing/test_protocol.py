@@ -30,14 +30,22 @@ class Served:
 
     def __init__(self, runtime: Any) -> None:
         self.runtime = runtime
-        self.by_asgi = 0
+        self.by_asgi = self.left = 0
         self.port = 0
         self.connections: set[Any] = set()
         self.tasks: set[asyncio.Task[None]] = set()
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         self.by_asgi += 1
-        await self.runtime.door(scope, receive, send)
+        if scope["path"].startswith("/v1/"):
+            await self.runtime.door(scope, receive, send)
+            return
+        # A page that never ends by itself.
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"news", "more_body": True})
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        self.left += 1
 
 
 @asynccontextmanager
@@ -303,3 +311,19 @@ async def test_a_server_that_stops_lets_the_running_call_finish(
             connection.shutdown()
         assert (await client.answer())[0] == 200
         assert await client.is_closed()
+
+
+async def test_a_page_that_waits_for_news_does_not_keep_the_server_from_stopping(
+    house: House, served: Served
+) -> None:
+    async with connected(served) as news, connected(served) as download:
+        for client, accepts in ((news, "text/event-stream"), (download, "*/*")):
+            await client.send(
+                f"GET /requests/live HTTP/1.1\r\nhost: x\r\naccept: {accepts}\r\n\r\n".encode()
+            )
+            assert (await client.head())[0] == 200
+        for connection in list(served.connections):
+            connection.shutdown()
+        await until(lambda: served.left)
+        await asyncio.sleep(0.05)
+        assert (served.left, len(served.connections)) == (1, 1)
