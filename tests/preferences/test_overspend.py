@@ -234,7 +234,7 @@ def test_todays_requests_are_those_of_the_organizations_day(
     spend(cast.acme, today, 1, user=cast.bob.id)
 
     def listed(query: str) -> int:
-        return as_alice.get(f"/requests?{query}").content.decode().count('<tr class="opens">')
+        return as_alice.get(f"/requests?{query}").content.decode().count('<tr class="opens"')
 
     assert listed("") == 3
     assert listed("range=today") == 2
