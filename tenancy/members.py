@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
 from uuid import UUID
 
 from django.utils import timezone
 
 from lib.errors import RouterError
 from tenancy import audit
-from tenancy.core import Actor, Role
+from tenancy.core import Actor, Role, Scope, may
 from tenancy.models import ApiKey, FormerMember, Membership, User
 from tenancy.owners import check_may_give, keep_an_owner, lock_members
 from tenancy.scope import tenant_scope
@@ -25,10 +26,12 @@ def set_role(
 ) -> Membership:
     """Gives a member another role; ``by`` is the role of whoever asks, ``seen`` what they saw.
 
+    Who is no admin any more loses the keys of the admin scope that act for them.
     Raises ``RouterError``: 404 for no member, 403 without the right, 409 for the only owner or
     when somebody else changed the role since it was seen.
     """
     with tenant_scope(organization_id):
+        _lock_keys(_member(organization_id, member_id))
         lock_members(organization_id)
         member = _member(organization_id, member_id)
         check_may_give(by, member.role, role)
@@ -41,6 +44,8 @@ def set_role(
             )
         if role is not Role.OWNER:
             keep_an_owner(member)
+        if not may(role, Role.ADMIN):
+            _revoke_keys(member, actor, scopes__contains=[Scope.ADMIN.value])
         _give(member, role, actor)
     return member
 
@@ -110,25 +115,7 @@ def _give(member: Membership, role: Role, actor: Actor) -> None:
 
 def _end(member: Membership, action: str, actor: Actor) -> int:
     keep_an_owner(member)
-    now = timezone.now()
-    keys = list(
-        ApiKey.objects.filter(
-            organization_id=member.organization_id, user_id=member.user_id, revoked_at=None
-        ).order_by("id")
-    )
-    for key in keys:
-        key.revoked_at = now
-        key.save(update_fields=["revoked_at"])
-        audit.record(
-            member.organization_id,
-            actor,
-            action="api_key.revoke",
-            kind="api_key",
-            object_id=key.id,
-            name=key.name,
-            before={"revoked_at": None},
-            after={"revoked_at": now.isoformat()},
-        )
+    keys = _revoke_keys(member, actor)
     member_id, email, role = member.id, member.user.email, member.role
     member.delete()
     FormerMember.objects.update_or_create(
@@ -142,8 +129,31 @@ def _end(member: Membership, action: str, actor: Actor) -> int:
         object_id=member_id,
         name=email,
         before={"role": role},
-        after={"role": None, "keys_revoked": len(keys)} if keys else {"role": None},
+        after={"role": None, "keys_revoked": keys} if keys else {"role": None},
     )
+    return keys
+
+
+def _revoke_keys(member: Membership, actor: Actor, **which: Any) -> int:
+    """Revokes the keys that act for the member, all or some; how many."""
+    now = timezone.now()
+    found = ApiKey.objects.filter(
+        organization_id=member.organization_id, user_id=member.user_id, revoked_at=None, **which
+    )
+    keys = list(found.order_by("id"))
+    for key in keys:
+        key.revoked_at = now
+        key.save(update_fields=["revoked_at"])
+        audit.record(
+            member.organization_id,
+            actor,
+            action="api_key.revoke",
+            kind="api_key",
+            object_id=key.id,
+            name=key.name,
+            before={"revoked_at": None},
+            after={"revoked_at": now.isoformat()},
+        )
     return len(keys)
 
 

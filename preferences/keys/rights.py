@@ -46,7 +46,12 @@ def require_own(member: Member, *, scopes: Sequence[Scope], user_id: UUID | None
     if user_id != member.user.id:
         raise PermissionDenied("A member makes keys that act for themselves. Ask an admin.")
     if Scope.ADMIN in scopes:
-        raise PermissionDenied("A key of the admin scope is made by an admin.")
+        raise PermissionDenied("A key of the admin scope is made and changed by an admin.")
+
+
+def require_change(member: Member, key: ApiKey) -> None:
+    """Raises ``PermissionDenied`` when the member may not change the key or have its new secret."""
+    require_own(member, scopes=[Scope(scope) for scope in key.scopes], user_id=key.user_id)
 
 
 def why_narrow(member: Member) -> str:

@@ -36,7 +36,13 @@ from preferences.keys.forms import (
     read_overlap,
     read_scopes,
 )
-from preferences.keys.rights import holder_of, key_for, require_own, why_narrow
+from preferences.keys.rights import (
+    holder_of,
+    key_for,
+    require_change,
+    require_own,
+    why_narrow,
+)
 from preferences.keys.snippets import snippets
 from preferences.keys.wishes import WishInvalid, read_wishes, wish_form
 from preferences.services import save_key_preferences
@@ -137,7 +143,7 @@ def key_page_view(request: MemberRequest, key_id: UUID) -> HttpResponse:
     if request.method != "POST":
         return _key(request, key)
     member = request.member
-    member.require(Role.MEMBER)
+    require_change(member, key)
     form = replace(read_form(request.POST), scopes=tuple(key.scopes))
     try:
         changes: dict[str, Any] = {
@@ -164,7 +170,7 @@ def key_wishes(request: MemberRequest, key_id: UUID) -> HttpResponse:
     """Saves what the key prefers."""
     member = request.member
     key = key_for(member, key_id)
-    member.require(Role.MEMBER)
+    require_change(member, key)
     try:
         changes = read_wishes(request.POST)
         actor = member.actor(request)
@@ -187,7 +193,7 @@ def rotate(request: MemberRequest, key_id: UUID) -> HttpResponse:
     """Asks when the older secret ends; then the new one, this once."""
     member = request.member
     key = key_for(member, key_id)
-    member.require(Role.MEMBER)
+    require_change(member, key)
     error, status = "", int(HTTPStatus.OK)
     if request.method == "POST":
         if _is_taken(request):

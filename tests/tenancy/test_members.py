@@ -250,3 +250,18 @@ class TestPage:
         part = as_alice.get(url, headers=headers).content.decode()
         assert "<dialog" in part
         assert "<!doctype" not in part
+
+
+def test_who_is_no_admin_any_more_has_no_key_of_the_admin_scope(cast: Cast) -> None:
+    id_, admin = cast.acme.id, create_user("admin@acme.example.com", None)
+    add_member(id_, user=admin, role=Role.ADMIN, actor=SYSTEM)
+    scopes = [Scope.ADMIN, Scope.GATEWAY]
+    ours = create_key(id_, name="ops", scopes=scopes, actor=SYSTEM, user=admin).key
+    calls = create_key(id_, name="app", scopes=[Scope.GATEWAY], actor=SYSTEM, user=admin).key
+    other = create_key(id_, name="ci", scopes=scopes, actor=SYSTEM).key
+    members.set_role(
+        id_, membership(cast, admin).id, Role.MEMBER, by=Role.OWNER, actor=SYSTEM, seen=Role.ADMIN
+    )
+    with tenant_scope(id_):
+        revoked = set(ApiKey.objects.exclude(revoked_at=None).values_list("id", flat=True))
+    assert revoked & {ours.id, calls.id, other.id} == {ours.id}

@@ -287,3 +287,17 @@ def test_one_organizations_keys_are_not_found_from_another(as_carol: Client, cas
     for path in ("", "/rotate", "/revoke"):
         assert as_carol.get(f"/api-keys/{key.id}{path}").status_code == 404
     assert str(key.id) not in text(as_carol.get("/api-keys"))
+
+
+def test_a_member_gets_no_secret_of_a_key_of_the_admin_scope(cast: Cast) -> None:
+    bob = member(cast)
+    key = make(cast, "ops", bob, scopes=[Scope.ADMIN], allowed_networks=["192.0.2.0/24"])
+    browser = signed_in(bob)
+    path = f"/api-keys/{key.id}"
+    assert browser.get(f"{path}/rotate").status_code == 403
+    assert browser.post(f"{path}/rotate", {"overlap": "24", "once": "r"}).status_code == 403
+    assert browser.post(path, posted(networks="")).status_code == 403
+    assert browser.post(f"{path}/preferences", {}).status_code == 403
+    with tenant_scope(cast.acme.id):
+        assert ApiKey.objects.get(id=key.id).secrets.count() == 1
+    assert stored(key).allowed_networks == ["192.0.2.0/24"]
