@@ -25,6 +25,8 @@ log = logging.getLogger(__name__)
 
 # What a browser's EventSource asks for.
 _NEWS = (b"accept", b"text/event-stream")
+# A head that is longer is refused; one piece from the network counts from its second on.
+HEAD_BYTES_MAX = 64 * 1024
 _LAST_CHUNK = b"0\r\n\r\n"
 _BUG = Reply(500, [(b"content-type", b"text/plain")], b"Internal Server Error")
 
@@ -38,6 +40,8 @@ class GatewayProtocol(HttpToolsProtocol):
         self._operation = ""
         self._parts: list[bytes] = []
         self._stays_open = True
+        self._in_head = False
+        self._head_bytes = 0
         self._known_door: Door | None = None
         self._rested_at = self.loop.time()
         self._idle_timer: asyncio.TimerHandle | None = None
@@ -58,7 +62,13 @@ class GatewayProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """A call that came whole is under way when this returns; a longer one goes on by ASGI."""
+        head = self.headers if self._in_head else None
         super().data_received(data)
+        if self._in_head and self.headers is head:
+            self._head_bytes += len(data)
+            if self._head_bytes > HEAD_BYTES_MAX and not self.transport.is_closing():
+                self.send_400_response("The head of the request is too long.")
+                return
         if self._operation and not self.transport.is_closing():
             self._operation = ""
             self._to_uvicorn()
@@ -73,9 +83,17 @@ class GatewayProtocol(HttpToolsProtocol):
         self.headers = []
         self.expect_100_continue = False
         self._operation = ""
+        self._in_head = True
+        self._head_bytes = 0
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Keeps a header; what follows a body is none, and would pass for what a proxy added."""
+        if self._in_head:
+            super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         """Chooses the way of this request."""
+        self._in_head = False
         operation = CALLS.get(self.url)
         parser = self.parser
         if (

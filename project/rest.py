@@ -1,7 +1,8 @@
 """The frame of /api: what holds for every operation, whoever wrote it.
 
 1. A body larger than ``API_BODY_BYTES_MAX`` is refused before anything reads it (413).
-2. A POST with an ``Idempotency-Key`` is carried out once; see ``tenancy.idempotency``.
+2. A POST with an ``Idempotency-Key`` is carried out once; see ``tenancy.idempotency``. One that
+   only asks another server may be repeated as it is, and no transaction waits for its answer.
 3. Whatever is refused, by us or by the framework, is a problem object (RFC 9457).
 4. The description carries what these rules add to each operation; see ``project.openapi``.
 """
@@ -32,6 +33,8 @@ log = logging.getLogger(__name__)
 API_BODY_BYTES_MAX = 2**20
 IDEMPOTENCY_KEY = "Idempotency-Key"
 PROBLEM = "application/problem+json"
+
+_MAKES_NOTHING = ("/test", "/verify")
 
 View = Callable[..., HttpResponseBase]
 
@@ -66,7 +69,8 @@ def framed(view: View) -> View:
     def answer(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         try:
             _check_size(request)
-            key = request.headers.get(IDEMPOTENCY_KEY) if request.method == "POST" else None
+            makes = request.method == "POST" and not request.path.endswith(_MAKES_NOTHING)
+            key = request.headers.get(IDEMPOTENCY_KEY) if makes else None
             who = _holder(request) if key is not None else None
             if key is None or who is None:
                 return _plain(request, view(request, *args, **kwargs))

@@ -11,6 +11,7 @@ from ninja import Router, Status
 from lib.errors import RouterError
 from tenancy.api_auth import holder, in_scope
 from tenancy.models import SsoConnection, SsoDomain
+from tenancy.scope import tenant_scope
 from tenancy.selectors import organization
 from tenancy.sso import services
 from tenancy.sso.core import proof_name, proof_text
@@ -59,7 +60,6 @@ def list_connections(request: HttpRequest) -> dict[str, Any]:
 
 
 @sso.post("", response={201: ConnectionOut}, summary="Connect an identity provider")
-@in_scope
 def create_connection(request: HttpRequest, body: ConnectionIn) -> Status[dict[str, Any]]:
     """By OpenID Connect or SAML. An OpenID issuer is asked for its description at once.
 
@@ -73,7 +73,7 @@ def create_connection(request: HttpRequest, body: ConnectionIn) -> Status[dict[s
         details=services.details_from(values),
         actor=mine.actor(request),
     )
-    return Status(201, _out(made))
+    return Status(201, _read(request, made.id))
 
 
 @sso.get("/{uuid:connection_id}", response=ConnectionOut, summary="One connection")
@@ -84,7 +84,6 @@ def read_connection(request: HttpRequest, connection_id: UUID) -> dict[str, Any]
 
 
 @sso.patch("/{uuid:connection_id}", response=ConnectionOut, summary="Change a connection")
-@in_scope
 def change_connection(
     request: HttpRequest, connection_id: UUID, body: ConnectionChange
 ) -> dict[str, Any]:
@@ -126,7 +125,6 @@ def add_domain(request: HttpRequest, connection_id: UUID, body: DomainIn) -> Sta
     response=DomainOut,
     summary="Verify a domain",
 )
-@in_scope
 def verify_domain(request: HttpRequest, connection_id: UUID, domain_id: UUID) -> dict[str, Any]:
     """Looks for its TXT record: 422 while it is not there, 503 where DNS does not answer."""
     mine = holder(request)
@@ -153,7 +151,9 @@ def remove_domain(request: HttpRequest, connection_id: UUID, domain_id: UUID) ->
 
 
 def _read(request: HttpRequest, connection_id: UUID) -> dict[str, Any]:
-    found = connections(holder(request).organization_id).filter(id=connection_id).first()
+    organization_id = holder(request).organization_id
+    with tenant_scope(organization_id):
+        found = connections(organization_id).filter(id=connection_id).first()
     if found is None:
         raise RouterError(404, "not_found", "There is no such connection.", param="id")
     return _out(found)

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from allauth.socialaccount.models import SocialAccount
 from django.conf import settings
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
 from lib.errors import RouterError
@@ -63,9 +63,13 @@ def details_from(values: Mapping[str, Any]) -> Details:
 def create_connection(
     organization_id: UUID, *, kind: str, details: Details, actor: Actor
 ) -> SsoConnection:
-    """A new connection, without domains; raises ``RouterError`` (422) naming the field."""
+    """A new connection, without domains; raises ``RouterError`` (422) naming the field.
+
+    Call it outside every scope: no transaction waits for the provider.
+    """
     if kind not in set(SsoKind):
         raise invalid("kind", f"Choose one of: {', '.join(SsoKind)}.")
+    details = _asked(kind, details)
     with tenant_scope(organization_id):
         if SsoConnection.objects.filter(organization_id=organization_id).count() >= CONNECTIONS_MAX:
             raise invalid("kind", f"An organization has at most {CONNECTIONS_MAX} connections.")
@@ -81,7 +85,13 @@ def create_connection(
 def change_connection(
     organization_id: UUID, connection_id: UUID, *, details: Details, actor: Actor
 ) -> SsoConnection:
-    """Changes what is given of a connection; raises ``RouterError``: 404, or 422 by field."""
+    """Changes what is given of a connection; raises ``RouterError``: 404, or 422 by field.
+
+    Call it outside every scope: no transaction waits for the provider.
+    """
+    with tenant_scope(organization_id):
+        found = connection_of(organization_id, connection_id)
+    details = _asked(found.kind, details, issuer=found.issuer)
     with tenant_scope(organization_id):
         found = connection_of(organization_id, connection_id)
         before = _told(found)
@@ -157,12 +167,17 @@ def verify_domain(
     """Counts a domain as the organization's once its TXT record says so.
 
     Without ``lookup`` the operator vouches for it. Raises ``RouterError``: 404, 422 when the
-    record is not there, 409 when another organization proved the domain, 503 without DNS.
+    record is not there, 409 when another organization proved the domain, 503 without DNS. Call it
+    outside every scope: no transaction waits for DNS.
     """
     with tenant_scope(organization_id):
+        _, domain = _domain_of(organization_id, connection_id, domain_id)
+    if lookup is not None:
+        if not connection.in_atomic_block:
+            connection.close()
+        _look_for_proof(domain, lookup)
+    with tenant_scope(organization_id):
         found, domain = _domain_of(organization_id, connection_id, domain_id)
-        if lookup is not None:
-            _look_for_proof(domain, lookup)
         domain.verified_at = timezone.now()
         try:
             with transaction.atomic():
@@ -212,6 +227,17 @@ def open_client_secret(connection: SsoConnection) -> str:
     return open_(keys, bytes(connection.secret_sealed), aad=_aad(connection)).decode()
 
 
+def _asked(kind: str, details: Details, *, issuer: str = "") -> Details:
+    """The details with what the provider says of itself; ``issuer`` was asked already."""
+    if kind == SsoKind.SAML:
+        if not details.metadata_url:
+            return details
+        return replace(details, metadata=checked.fetched_metadata(details.metadata_url))
+    if details.issuer is None or details.issuer.strip() == issuer:
+        return replace(details, issuer=None)
+    return replace(details, issuer=checked.issuer(details.issuer))
+
+
 def _apply(connection: SsoConnection, details: Details) -> None:
     if details.name is not None:
         connection.name = checked.line(details.name, "name", chars_max=40, needed=True)
@@ -226,8 +252,8 @@ def _apply(connection: SsoConnection, details: Details) -> None:
 
 
 def _apply_oidc(connection: SsoConnection, details: Details) -> None:
-    if details.issuer is not None and details.issuer.strip() != connection.issuer:
-        connection.issuer = checked.issuer(details.issuer)
+    if details.issuer is not None:
+        connection.issuer = details.issuer
         # The secret belongs to the provider that it was made by, and goes to no other.
         connection.secret_sealed = None
     if details.client_id is not None:
@@ -243,8 +269,6 @@ def _apply_oidc(connection: SsoConnection, details: Details) -> None:
 
 
 def _apply_saml(connection: SsoConnection, details: Details) -> None:
-    if details.metadata_url:
-        details = replace(details, metadata=checked.fetched_metadata(details.metadata_url))
     if details.metadata:
         entity_id, sso_url, certificate = checked.metadata(details.metadata)
         details = replace(

@@ -20,7 +20,14 @@ from django.views.decorators.http import require_http_methods, require_POST
 from lib.errors import RouterError
 from tenancy.core import Role, SsoKind
 from tenancy.models import SsoConnection
-from tenancy.pages import MemberRequest, has_second_factor, member_page, render_page
+from tenancy.pages import (
+    MemberRequest,
+    has_second_factor,
+    member_page,
+    render_page,
+    waiting_page,
+)
+from tenancy.scope import tenant_scope
 from tenancy.sso import services
 from tenancy.sso.core import proof_name, proof_text
 from tenancy.sso.selectors import connections
@@ -49,7 +56,7 @@ def security(request: MemberRequest) -> HttpResponse:
 
 
 @require_http_methods(["GET", "POST"])
-@member_page
+@waiting_page
 def create(request: MemberRequest) -> HttpResponse:
     """The form of a new connection, of the kind in the query; POST makes it."""
     request.member.require(Role.ADMIN)
@@ -71,11 +78,12 @@ def create(request: MemberRequest) -> HttpResponse:
 
 
 @require_http_methods(["GET", "POST"])
-@member_page
+@waiting_page
 def change(request: MemberRequest, connection_id: UUID) -> HttpResponse:
     """The form of a connection; POST changes what it holds."""
     request.member.require(Role.ADMIN)
-    found = _connection(request, connection_id)
+    with tenant_scope(request.member.organization_id):
+        found = _connection(request, connection_id)
     if request.method == "GET":
         return _form(request, found.kind, found.__dict__, connection=found)
     try:
@@ -125,7 +133,7 @@ def add_a_domain(request: MemberRequest, connection_id: UUID) -> HttpResponse:
 
 
 @require_POST
-@member_page
+@waiting_page
 def verify(request: MemberRequest, connection_id: UUID, domain_id: UUID) -> HttpResponse:
     """Looks for a domain's TXT record."""
     request.member.require(Role.ADMIN)
@@ -141,7 +149,8 @@ def verify(request: MemberRequest, connection_id: UUID, domain_id: UUID) -> Http
     except RouterError as why:
         if why.status == HTTPStatus.NOT_FOUND:
             raise Http404 from None
-        return _page(request, why=why, connection_id=connection_id, domain_id=domain_id)
+        with tenant_scope(request.member.organization_id):
+            return _page(request, why=why, connection_id=connection_id, domain_id=domain_id)
     messages.success(request, f"{proved.domain} is proved. Its people can sign in now.")
     return HttpResponseRedirect(_section(connection_id))
 

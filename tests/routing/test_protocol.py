@@ -327,3 +327,29 @@ async def test_a_page_that_waits_for_news_does_not_keep_the_server_from_stopping
         await until(lambda: served.left)
         await asyncio.sleep(0.05)
         assert (served.left, len(served.connections)) == (1, 1)
+
+
+async def test_a_head_without_end_is_refused(served: Served) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
+    writer.write(b"GET /v1/models HTTP/1.1\r\nx-long: ")
+    answer = asyncio.ensure_future(reader.read(64))
+    for _ in range(200):
+        if answer.done():
+            break
+        writer.write(b"x" * 1024)
+        await asyncio.sleep(0.002)
+    assert (await asyncio.wait_for(answer, WAIT_S)).startswith(b"HTTP/1.1 400")
+    writer.close()
+
+
+async def test_what_follows_a_body_is_no_header(house: House) -> None:
+    async with serve(house.runtime) as served:
+        reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
+        late = b"authorization: Bearer " + house.firm.key.secret.encode()
+        writer.write(
+            b"POST /v1/chat/completions HTTP/1.1\r\ntransfer-encoding: chunked\r\n"
+            b"connection: close\r\n\r\n2\r\n{}\r\n0\r\n" + late + b"\r\n\r\n"
+        )
+        answer = await asyncio.wait_for(reader.read(), WAIT_S)
+        writer.close()
+    assert answer.startswith(b"HTTP/1.1 401")

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from io import StringIO
 from ipaddress import ip_network
@@ -170,6 +171,49 @@ def test_providers_are_asked_in_allowed_networks_alone(settings: Any) -> None:
 
 
 @pytest.mark.django_db
+def test_a_provider_that_never_ends_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tenancy.sso.http.ANSWERED_WITHIN_S", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        stop = threading.Event()
+
+        def drip() -> None:
+            client, _ = server.accept()
+            with client, suppress(OSError):
+                client.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+                while not stop.wait(0.02):
+                    client.sendall(b"x")
+
+        thread = threading.Thread(target=drip)
+        thread.start()
+        began = time.monotonic()
+        with suppress(requests.RequestException), guarded_session() as session:
+            session.get(f"http://127.0.0.1:{server.getsockname()[1]}")
+        took = time.monotonic() - began
+        stop.set()
+        thread.join()
+    assert took < 3
+
+
+@pytest.mark.django_db
+def test_no_transaction_waits_for_a_provider(
+    as_alice: Client, cast: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held: list[int] = []
+    around = len(connection.savepoint_ids)
+
+    def asked(address: str) -> str:
+        held.append(len(connection.savepoint_ids) - around)
+        raise RouterError(422, "invalid_value", "No.", param="issuer")
+
+    monkeypatch.setattr("tenancy.sso.fields.issuer", asked)
+    form = {"kind": "oidc", "name": "Okta", "issuer": "https://a.example", "client_id": "id"}
+    bearer = {"Authorization": f"Bearer {cast.acme_key}"}
+    assert as_alice.post(f"{PAGE}/sso", form).status_code == 422
+    by_rest = Client().post(API, json.dumps(form), content_type="application/json", headers=bearer)
+    assert by_rest.status_code == 422
+    assert held == [0, 0]
+
+
 @pytest.mark.parametrize(
     ("field", "change"),
     [
