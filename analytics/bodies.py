@@ -69,7 +69,7 @@ def readable(body: Body) -> str:
     """The text for people: JSON on lines of its own where it is whole JSON."""
     try:
         return json.dumps(json.loads(body.text), indent=2, ensure_ascii=False)
-    except ValueError:
+    except (ValueError, RecursionError):
         return body.text
 
 

@@ -61,6 +61,11 @@ def test_an_admin_reads_what_was_said(cast: Cast, store: Store) -> None:
     assert (file.content, file["Content-Type"]) == (b"x" * 30_000, "text/plain; charset=utf-8")
 
 
+def test_what_is_nested_too_deeply_is_shown_as_it_is(cast: Cast, store: Store) -> None:
+    deep = b"[" * 100_000
+    assert "[[[[" in page(signed_in(cast.alice), store(cast.acme.id, answer=deep))
+
+
 def test_a_key_reads_what_was_said_and_how_long_it_was(
     cast: Cast, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -126,7 +126,7 @@ def test_percentiles_are_within_five_percent(seeded: Cast, share: float) -> None
         "compare=prev",
         "provider=openai",
         "provider=openai&status=ok",
-        "status=5xx",
+        "status=4xx",
         "status=fallback",
         "tag.team=search",
         "fallback_from=openai",

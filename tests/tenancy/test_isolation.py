@@ -104,11 +104,12 @@ def insert(cursor: Any, model: type[Model], values: dict[str, Any], conflict: st
 
 
 def identity(model: type[Model]) -> tuple[str, ...]:
-    """The columns of the table's primary key."""
+    """The columns of the table's primary key, without those that it only carries."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT array_agg(a.attname::text) FROM pg_index i JOIN pg_attribute a"
-            " ON a.attrelid = i.indrelid AND a.attnum = ANY(i.indkey)"
+            " ON a.attrelid = i.indrelid"
+            " AND a.attnum = ANY((i.indkey::smallint[])[0:i.indnkeyatts - 1])"
             " WHERE i.indrelid = %s::regclass AND i.indisprimary",
             [model._meta.db_table],
         )
