@@ -69,7 +69,7 @@ def summarize_calls(
     whole = Bars("all", (filters.start, filters.until))
     (rows,) = series.sums(organization_id, filters, [whole])
     (days,) = series.daily_latencies(organization_id, filters, [(whole.start, whole.until)])
-    by_name = series.provider_latencies(organization_id, filters)
+    by_name = series.provider_latencies(organization_id, filters, {row.provider for row in rows})
     return {
         "time_zone": zone.key,
         "from": filters.start,

@@ -188,7 +188,7 @@ def _results(request: MemberRequest, filters: Filters) -> dict[str, Any]:
     was = by_bar(old, 1)[0] if old else None
     numbers = figures(tallies, was, latencies, merged(latencies_before))
     routes = series.routes(organization_id, filters)
-    by_name = series.provider_latencies(organization_id, filters)
+    by_name = series.provider_latencies(organization_id, filters, {row.provider for row in rows})
     query = filters.query()
     return {
         "figures": [(one, _figure_link(one.name, filters)) for one in numbers],
