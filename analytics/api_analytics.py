@@ -10,7 +10,7 @@ from django.utils import timezone
 from ninja import Router
 from ninja.params.functions import Query
 
-from analytics import series
+from analytics import holdings, series
 from analytics.call_files import export
 from analytics.core import percentile_ms
 from analytics.filters import Filters, between, read_filters
@@ -74,7 +74,7 @@ def summarize_calls(
         "time_zone": zone.key,
         "from": filters.start,
         "to": filters.until,
-        "data_up_to": series.last_call_at(organization_id),
+        "data_up_to": holdings.last_call_at(organization_id),
         "total": _told(total(by_bar(rows, 1)), merged(days)),
         "providers": [
             {"provider": name} | _told(tally, by_name.get(name, {}))

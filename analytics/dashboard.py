@@ -14,7 +14,7 @@ from django.http.response import HttpResponseBase
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
-from analytics import charts, series
+from analytics import charts, holdings, series
 from analytics.call_files import FORMATS, export
 from analytics.filters import (
     CUSTOM,
@@ -70,8 +70,8 @@ def page(request: MemberRequest) -> HttpResponse:
     """What the organization's calls cost, how fast they were, and what became of them."""
     filters = filters_of(request)
     member = request.member
-    known = series.names(member.organization_id)
-    last = series.last_call_at(member.organization_id)
+    known = holdings.names(member.organization_id)
+    last = holdings.last_call_at(member.organization_id)
     context: dict[str, Any] = {
         "title": "Analytics",
         "tab": "analytics",
