@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal, InvalidOperation
 
 NANO_PER_USD = 10**9
 # Budgets are counted in doubles at one place (Redis), exact up to 2**53 nano-USD = $9,007,199.
 USD_MAX = 9_000_000
 _TEXT_CHARS_MAX = 64
+_THOUSANDS = re.compile(r"[1-9][0-9]{0,2}(,[0-9]{3})+(\.[0-9]*)?")
 _SHOWN_NANO_MIN = 1_000
+
+
+def without_thousands(text: str) -> str:
+    """A number as people type it, without the commas between its thousands.
+
+    Raises ValueError for a comma anywhere else: ``0,05`` means a twentieth where the comma is the
+    decimal sign, and must never be read as five.
+    """
+    if "," in text and not _THOUSANDS.fullmatch(text):
+        raise ValueError(f'"{text}": write decimals with a point, such as 0.05.')
+    return text.replace(",", "")
 
 
 def nano_from_usd(usd: str | Decimal) -> int:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from lib.money import dollars, nano_from_usd
+from lib.money import dollars, nano_from_usd, without_thousands
 
 DIGITS_MAX = 12
 
@@ -38,19 +38,23 @@ def _threshold(text: str) -> int | None:
 
 
 def _amount(text: str, *, example: str) -> int | None:
-    plain = text.strip().removeprefix("$").replace(",", "").strip()
+    plain = text.strip().removeprefix("$").strip()
     if not plain:
         return None
     try:
-        return nano_from_usd(plain)
+        return nano_from_usd(without_thousands(plain))
     except ValueError:
-        raise Invalid(f"Enter dollars as a number, such as {example}.") from None
+        raise Invalid(f"Enter dollars with a decimal point, such as {example}.") from None
 
 
 def _latency(text: str) -> int | None:
-    plain = text.strip().lower().removesuffix("ms").replace(",", "").strip()
+    plain = text.strip().lower().removesuffix("ms").strip()
     if not plain:
         return None
+    try:
+        plain = without_thousands(plain)
+    except ValueError:
+        raise Invalid("Enter whole milliseconds, such as 2000.") from None
     # A bound on the digits, because Python refuses very long numbers with an error of its own.
     if not (plain.isascii() and plain.isdigit() and len(plain) <= DIGITS_MAX):
         raise Invalid("Enter whole milliseconds, such as 2000.")

@@ -19,6 +19,7 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.http.response import HttpResponseBase
 from django.urls import URLPattern, URLResolver
+from django.views.decorators.csrf import csrf_exempt
 from ninja import NinjaAPI
 from ninja.openapi.schema import OpenAPISchema
 from ninja.operation import Operation
@@ -104,6 +105,7 @@ def problem(why: RouterError, **more: object) -> HttpResponse:
     return JsonResponse(told, status=why.status, content_type=PROBLEM, headers=headers)
 
 
+@csrf_exempt  # there is no form here, and a client gets JSON
 def unknown_address(request: HttpRequest, rest: str = "") -> HttpResponse:
     """Whatever else lies under /api."""
     message = f"There is nothing at {request.path[:200]}. What there is stands in /api/docs."

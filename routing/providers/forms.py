@@ -10,7 +10,7 @@ from typing import Any
 from catalog.models import Deployment, Provider
 from catalog.presets import OPERATIONS, PRESETS, SEES_THINKS, ModelPreset, Preset
 from lib.errors import RouterError
-from lib.money import dollars, nano_from_usd
+from lib.money import dollars, nano_from_usd, without_thousands
 
 CAPABILITIES = tuple(sorted(SEES_THINKS))
 CAPABILITY_WORDS = {
@@ -180,7 +180,10 @@ def invalid(param: str, message: str) -> RouterError:
 
 
 def _whole(name: str, text: object) -> int:
-    plain = str(text).replace(",", "").strip()
+    try:
+        plain = without_thousands(str(text).strip())
+    except ValueError:
+        raise invalid(name, "Enter a whole number.") from None
     # A bound on the digits, because Python refuses very long numbers with an error of its own.
     if not (plain.isascii() and plain.isdigit() and len(plain) <= _DIGITS_MAX):
         raise invalid(name, "Enter a whole number.")

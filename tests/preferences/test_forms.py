@@ -30,6 +30,13 @@ def test_values_are_read_as_people_write_them(name: str, typed: str, stored: obj
     ("name", "typed"),
     [
         ("max-cost", "five"),
+        # Where the comma is the decimal sign, these are small amounts.
+        ("max-cost", "0,05"),
+        ("max-cost", "1,5"),
+        ("max-cost", "0,001"),
+        ("max-cost", "1.204,50"),
+        ("cost-threshold", "0,0001"),
+        ("max-latency", "1,5"),
         ("max-cost", "NaN"),
         ("max-cost", "1e999999999"),
         ("max-cost", "0.0000000001"),

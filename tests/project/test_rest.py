@@ -129,6 +129,14 @@ def test_an_unknown_address_is_a_problem(cast: Cast, method: str) -> None:
     assert "/api/docs" in is_problem(answer, 404, "not_found")["detail"]
 
 
+def test_an_unknown_address_asks_for_no_form(cast: Cast) -> None:
+    key = {"Authorization": f"Bearer {cast.acme_key}"}
+    client = Client(enforce_csrf_checks=True, headers=key)
+    for path in ("/api/nope", "/api/keys/no-uuid"):
+        answer = client.post(path, {}, content_type="application/json")
+        assert (answer.status_code, answer["Content-Type"]) == (404, "application/problem+json")
+
+
 def test_an_unknown_method_is_a_problem(cast: Cast) -> None:
     answer = Client().delete(KEYS)
     is_problem(answer, 405, "method_not_allowed")
