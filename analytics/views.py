@@ -10,7 +10,8 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from django.db import DatabaseError, connection, transaction
-from django.http import Http404, HttpResponse, StreamingHttpResponse
+from django.http import Http404, HttpResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import render
 from django.template.loader import render_to_string
 from django.utils import timezone
@@ -81,7 +82,7 @@ def newer(request: MemberRequest) -> HttpResponse:
 
 @require_safe
 @member_page
-def live(request: MemberRequest) -> StreamingHttpResponse:
+def live(request: MemberRequest) -> HttpResponseBase:
     """Requests as they come: rows for the top of the list, as server-sent events."""
     filters = _filters(request).but(until=None)
     organization_id = request.member.organization_id

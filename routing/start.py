@@ -35,6 +35,7 @@ from routing.snippets import HELLO, VARIABLE, snippets
 from routing.waiting import state_of, wait_for
 from tenancy.api_auth import address_of
 from tenancy.core import Role, Scope
+from tenancy.event_stream import has_seat, seat
 from tenancy.once import keep_for_next_page, take
 from tenancy.pages import Member, MemberRequest, keep_fragments_apart, member_page, render_page
 from tenancy.scope import tenant_scope
@@ -94,7 +95,7 @@ async def events(request: HttpRequest) -> HttpResponseBase:
     member = await enter(request, for_members)
     if isinstance(member, HttpResponseBase):
         return member
-    if not isinstance(request, ASGIRequest):
+    if not isinstance(request, ASGIRequest) or not has_seat(member.user.id):
         return HttpResponse(status=HTTPStatus.NO_CONTENT)
     response = StreamingHttpResponse(
         _changes(member, address_of(request)), content_type="text/event-stream"
@@ -107,6 +108,12 @@ async def events(request: HttpRequest) -> HttpResponseBase:
 
 
 async def _changes(member: Member, address: str) -> AsyncIterator[bytes]:
+    with seat(member.user.id):
+        async for event in _changes_of(member, address):
+            yield event
+
+
+async def _changes_of(member: Member, address: str) -> AsyncIterator[bytes]:
     look = sync_to_async(_look, thread_sensitive=False)
     ends = time.monotonic() + STREAM_S
     shown, spoke = "", time.monotonic()

@@ -6,19 +6,26 @@
    A server without an event loop (WSGI, as in tests) gets the same events from a thread of its own.
 3. Every 15 seconds without an event a comment keeps proxies from closing the connection; after
    ten minutes ``done`` tells the page to ask again only if somebody still looks.
+4. One person has a handful of streams in a process; more are answered with 204, after which a
+   browser asks no more. Each costs a look at Postgres a second, which all pages share.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from http import HTTPStatus
+from uuid import UUID
 
 from asgiref.sync import sync_to_async
 from django.core.handlers.asgi import ASGIRequest
 from django.db import connection
-from django.http import StreamingHttpResponse
+from django.http import HttpResponse, StreamingHttpResponse
+from django.http.response import HttpResponseBase
 from django.utils import timezone
 
 from tenancy.pages import MemberRequest, memberships_of
@@ -27,6 +34,7 @@ from tenancy.scope import tenant_scope
 POLL_S = 1.0
 COMMENT_S = 15.0
 STREAM_S = 600.0
+STREAMS_PER_USER_MAX = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +58,30 @@ DONE = Event("done", "")
 Poll = Callable[[], Sequence[Event]]
 
 
-def event_stream(request: MemberRequest, poll: Poll) -> StreamingHttpResponse:
+_open: Counter[UUID] = Counter()
+
+
+@contextmanager
+def seat(user_id: UUID) -> Iterator[None]:
+    """Counts a stream of a person while it runs."""
+    _open[user_id] += 1
+    try:
+        yield
+    finally:
+        _open[user_id] -= 1
+        if not _open[user_id]:
+            del _open[user_id]
+
+
+def has_seat(user_id: UUID) -> bool:
+    """Whether this process serves the person one more stream."""
+    return _open[user_id] < STREAMS_PER_USER_MAX
+
+
+def event_stream(request: MemberRequest, poll: Poll) -> HttpResponseBase:
     """The response that tells a page what ``poll`` finds, until it closes or ten minutes pass."""
+    if not has_seat(request.member.user.id):
+        return HttpResponse(status=HTTPStatus.NO_CONTENT)
     events = _Events(request, poll)
     content = events.later() if isinstance(request, ASGIRequest) else events.now()
     response = StreamingHttpResponse(content, content_type="text/event-stream; charset=utf-8")
@@ -73,6 +103,11 @@ class _Events:
 
     async def later(self) -> AsyncIterator[bytes]:
         """For an event loop."""
+        with seat(self._request.member.user.id):
+            async for piece in self._later():
+                yield piece
+
+    async def _later(self) -> AsyncIterator[bytes]:
         # The view asked in this request's own thread, whose connection would stay taken.
         await sync_to_async(_give_back)()
         look = sync_to_async(self._look, thread_sensitive=False)
@@ -85,6 +120,10 @@ class _Events:
 
     def now(self) -> Iterator[bytes]:
         """For a server that gives each connection a thread."""
+        with seat(self._request.member.user.id):
+            yield from self._now()
+
+    def _now(self) -> Iterator[bytes]:
         yield b": open\n\n"
         while (piece := self._look()) is not None:
             if piece:

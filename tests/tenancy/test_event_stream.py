@@ -81,3 +81,15 @@ def test_who_may_no_longer_read_hears_no_more(as_bob: Client, cast: Cast, how: s
         with tenant_scope(cast.acme.id):
             Membership.objects.filter(user=cast.bob).delete()
     assert list(islice(stream, 1)) == [b"event: done\ndata: \n\n"]
+
+
+def test_one_person_has_a_handful_of_streams(
+    as_alice: Client, as_bob: Client, cast: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(event_stream, "STREAMS_PER_USER_MAX", 2)
+    with event_stream.seat(cast.alice.id):
+        running = as_alice.get("/requests/live")
+        assert next(iter(running.streaming_content)) == b": open\n\n"
+        assert as_alice.get("/requests/live").status_code == 204
+        assert as_bob.get("/requests/live").status_code == 200
+    assert as_alice.get("/requests/live").status_code == 200
