@@ -111,6 +111,8 @@ def test_a_new_user_signs_up_and_comes_back_to_join(
     url = sign_up.group(1).replace("&amp;", "&")
     form = client.get(url).content.decode()
     assert f'value="{NEW}"' in form
+    assert "You join the organization that invited you" in form
+    assert "You name your organization" not in form
     answer = client.post(
         url, {"email": NEW, "password1": PASSWORD, "next": path(sent)}, follow=True
     )
