@@ -16,6 +16,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 from analytics import export
 from analytics.ending import end_organization
 from lib.errors import RouterError
+from tenancy import audit
 from tenancy.checks import invalid
 from tenancy.core import Role
 from tenancy.download import download
@@ -59,10 +60,20 @@ def organization(request: MemberRequest) -> HttpResponse:
 @member_page
 def organization_export(request: MemberRequest) -> HttpResponseBase:
     """Everything of the organization as lines of JSON, without a secret."""
-    request.member.require(Role.ADMIN)
+    member = request.member
+    member.require(Role.ADMIN)
+    if request.method == "GET":
+        audit.record(
+            member.organization_id,
+            member.actor(request),
+            action="organization.export",
+            kind="organization",
+            object_id=member.organization_id,
+            name=member.organization,
+        )
     return download(
         request,
-        export.everything(request.member.organization_id),
+        export.everything(member.organization_id),
         filename=f"organization-{timezone.localdate().isoformat()}.jsonl",
         content_type="application/x-ndjson",
     )

@@ -25,7 +25,7 @@ from analytics.models import Call, Rollup
 from lib.errors import RouterError
 from routing.compiler import DatabaseLoader
 from tenancy.core import SYSTEM, Actor, Role, Scope, live_key
-from tenancy.models import Erasure, Organization, new_id
+from tenancy.models import AuditEntry, Erasure, Organization, new_id
 from tenancy.organization import change_organization
 from tenancy.scope import tenant_scope
 from tenancy.services import add_member, create_key
@@ -264,6 +264,15 @@ class TestExport:
         for secret in ("sk-sample", committed.acme_key, "digest", "sealed"):
             assert secret not in text
         assert str(committed.rival.id) not in text
+
+    def test_it_is_audited(self, cast: Cast, db: None) -> None:
+        client = signed_in(cast.alice)
+        client.head("/organization/export")
+        client.get("/organization/export")
+        with tenant_scope(cast.acme.id):
+            entry = AuditEntry.objects.get(action="organization.export")
+        assert (entry.actor_id, entry.object_id) == (cast.alice.id, cast.acme.id)
+        assert entry.object_name == cast.acme.name
 
     def test_a_member_does_not_get_it(self, cast: Cast, db: None) -> None:
         add_member(cast.acme.id, user=cast.bob, role=Role.MEMBER, actor=SYSTEM)
