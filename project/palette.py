@@ -9,6 +9,7 @@ from django.views.decorators.http import require_safe
 from analytics.selectors import newest
 from catalog.selectors import providers
 from lib.money import format_usd
+from preferences.keys.rights import holder_of
 from tenancy.pages import MemberRequest, keep_fragments_apart, member_page
 from tenancy.selectors import api_keys
 from tenancy.shell import exists
@@ -19,7 +20,7 @@ ITEMS_MAX = 5
 @require_safe
 @member_page
 def palette(request: MemberRequest) -> HttpResponse:
-    """The last requests, the newest keys and the providers, each as a link; five queries."""
+    """The last requests, the newest keys the member may see, the providers; five queries."""
     organization_id = request.member.organization_id
     requests = [
         {
@@ -32,8 +33,11 @@ def palette(request: MemberRequest) -> HttpResponse:
     ]
     groups = [("Recent requests", requests)]
     if exists("/api-keys"):
-        keys = api_keys(organization_id).filter(revoked_at=None)[:ITEMS_MAX]
-        groups.append(("API keys", [{"path": "/api-keys", "label": key.name} for key in keys]))
+        keys = api_keys(organization_id).filter(revoked_at=None)
+        if (holder := holder_of(request.member)) is not None:
+            keys = keys.filter(user_id=holder)
+        found_keys = [{"path": "/api-keys", "label": key.name} for key in keys[:ITEMS_MAX]]
+        groups.append(("API keys", found_keys))
     if exists("/providers"):
         found = providers(organization_id).filter(active=True)[:ITEMS_MAX]
         groups.append(("Providers", [{"path": "/providers", "label": one.name} for one in found]))

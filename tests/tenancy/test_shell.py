@@ -11,9 +11,9 @@ from django.test import Client
 from django.urls import resolve
 
 from analytics.ledger import Ledger
-from tenancy.core import SYSTEM
+from tenancy.core import SYSTEM, Scope
 from tenancy.pages import TAB_COOKIE
-from tenancy.services import create_organization, create_user
+from tenancy.services import create_key, create_organization, create_user
 from tenancy.shell import GROUPS, KEYS_COOKIE, TABS, exists
 from tests.analytics.rows import row
 from tests.conftest import Cast
@@ -138,3 +138,12 @@ def test_the_palette_offers_what_is_new_of_the_own_organization(
     said = as_alice.get("/palette").content.decode()
     assert f"/requests/{made[0]['id']}" in said
     assert made[1]["id"] not in said
+
+
+def test_the_palette_names_only_the_keys_that_the_member_sees(
+    as_alice: Client, as_bob: Client, cast: Cast
+) -> None:
+    create_key(cast.acme.id, name="bob key", scopes=[Scope.GATEWAY], actor=SYSTEM, user=cast.bob)
+    for client, names in ((as_alice, {"acme key", "bob key"}), (as_bob, {"bob key"})):
+        said = client.get("/palette").content.decode()
+        assert {name for name in ("acme key", "bob key") if name in said} == names
