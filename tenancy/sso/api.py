@@ -43,7 +43,7 @@ def read_security(request: HttpRequest) -> dict[str, Any]:
 @security.patch("", response=Security, summary="Require second factors, or stop to")
 @in_scope
 def change_security(request: HttpRequest, body: Security) -> dict[str, Any]:
-    """Holds from each member's next page on."""
+    """Holds from each member's next page on; needs an owner who has a second factor (409)."""
     mine = holder(request)
     services.set_require_mfa(
         mine.organization_id, require_mfa=body.require_mfa, actor=mine.actor(request)

@@ -17,7 +17,8 @@ from lib.errors import RouterError
 from lib.secretbox import NONCE_BYTES, open_, seal
 from tenancy import audit
 from tenancy.core import Actor, Role, SsoKind
-from tenancy.models import Organization, SsoConnection, SsoDomain, new_id
+from tenancy.models import Membership, Organization, SsoConnection, SsoDomain, new_id
+from tenancy.pages import has_second_factor
 from tenancy.scope import tenant_scope
 from tenancy.sso import fields as checked
 from tenancy.sso.core import clean_domain, proof_name, proof_text
@@ -25,6 +26,10 @@ from tenancy.sso.dns import LookupFailedError
 
 CONNECTIONS_MAX = 10
 DOMAINS_MAX = 50
+NO_OWNER_HAS_ONE = (
+    "No owner of the organization has a second factor yet, so this would shut every owner out. "
+    "Let an owner set one up at /accounts/2fa/ first, then require it."
+)
 _KEY_ID = 1
 
 TxtLookup = Callable[[str], list[str]]
@@ -192,11 +197,17 @@ def verify_domain(
 
 
 def set_require_mfa(organization_id: UUID, *, require_mfa: bool, actor: Actor) -> None:
-    """Whether members need a second factor before they see any page."""
+    """Whether members need a second factor before they see any page.
+
+    Raises ``RouterError`` (409) while no owner has one: it would shut out everybody who can
+    take it back.
+    """
     with tenant_scope(organization_id):
         organization = Organization.objects.select_for_update().get(id=organization_id)
         if organization.require_mfa == require_mfa:
             return
+        if require_mfa and not _an_owner_has_second_factor(organization_id):
+            raise RouterError(409, "second_factor_missing", NO_OWNER_HAS_ONE, param="require_mfa")
         organization.require_mfa = require_mfa
         organization.save(update_fields=["require_mfa"])
         audit.record(
@@ -209,6 +220,11 @@ def set_require_mfa(organization_id: UUID, *, require_mfa: bool, actor: Actor) -
             before={"require_mfa": not require_mfa},
             after={"require_mfa": require_mfa},
         )
+
+
+def _an_owner_has_second_factor(organization_id: UUID) -> bool:
+    owners = Membership.objects.filter(organization_id=organization_id, role=Role.OWNER)
+    return any(has_second_factor(one.user) for one in owners.select_related("user"))
 
 
 def connection_of(organization_id: UUID, connection_id: UUID) -> SsoConnection:

@@ -44,11 +44,14 @@ def security(request: MemberRequest) -> HttpResponse:
     if request.method == "POST":
         request.member.require(Role.ADMIN)
         required = request.POST.get("require_mfa") == "on"
-        services.set_require_mfa(
-            request.member.organization_id,
-            require_mfa=required,
-            actor=request.member.actor(request),
-        )
+        try:
+            services.set_require_mfa(
+                request.member.organization_id,
+                require_mfa=required,
+                actor=request.member.actor(request),
+            )
+        except RouterError as why:
+            return _page(request, why=why)
         told = "now need" if required else "no longer need"
         messages.success(request, f"Members {told} a second factor.")
         return HttpResponseRedirect(reverse("organization_security"))

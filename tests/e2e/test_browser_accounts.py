@@ -14,9 +14,9 @@ from django.core.cache import cache
 from playwright.sync_api import Browser, Page, expect
 
 from tenancy.core import SYSTEM, Role
-from tenancy.models import User, new_id
+from tenancy.models import Organization, User, new_id
+from tenancy.scope import tenant_scope
 from tenancy.services import add_member, create_user
-from tenancy.sso.services import set_require_mfa
 from tests.e2e.browsing import SIZES, Open
 from tests.e2e.pages_server import House
 from tests.e2e.test_browser_looks import AXE, run_axe
@@ -107,7 +107,8 @@ def test_an_address_is_confirmed_and_a_password_reset_by_mail(
 def test_a_required_second_factor_by_app_and_by_recovery_code(
     browser: Browser, house: House, address: str, member: User
 ) -> None:
-    set_require_mfa(house.organization.id, require_mfa=True, actor=SYSTEM)
+    with tenant_scope(house.organization.id):
+        Organization.objects.filter(id=house.organization.id).update(require_mfa=True)
     page = visit(browser, address, "/requests")
     sign_in(page, member.email)
     expect(page.get_by_text(f"{house.organization.name} requires it.")).to_be_visible()

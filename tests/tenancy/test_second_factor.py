@@ -56,6 +56,31 @@ def test_keys_and_other_organizations_are_unaffected(
     assert as_carol.get(PAGES[0]).status_code == 200
 
 
+def test_it_is_not_required_before_an_owner_has_one(
+    client: Client, as_alice: Client, cast: Cast
+) -> None:
+    headers: Any = {"Authorization": f"Bearer {cast.acme_key}"}
+
+    def ask() -> Any:
+        return client.patch(
+            "/api/organization/security",
+            {"require_mfa": True},
+            content_type="application/json",
+            headers=headers,
+        )
+
+    TOTP.activate(cast.bob, generate_totp_secret())
+    refused = ask()
+    assert (refused.status_code, refused.json()["field"]) == (409, "require_mfa")
+    assert "/accounts/2fa/" in refused.content.decode()
+    page = as_alice.post("/organization/security", {"require_mfa": "on"})
+    assert page.status_code == 409
+    assert "Let an owner set one up" in page.content.decode()
+    assert as_alice.get(PAGES[0]).status_code == 200
+    TOTP.activate(cast.alice, generate_totp_secret())
+    assert ask().json() == {"require_mfa": True}
+
+
 def test_the_secret_of_an_app_is_stored_sealed(cast: Cast) -> None:
     secret = generate_totp_secret()
     TOTP.activate(cast.bob, secret)

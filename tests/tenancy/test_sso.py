@@ -17,6 +17,7 @@ from urllib.parse import parse_qs, urlsplit
 import jwt
 import pytest
 import requests
+from allauth.mfa.totp.internal.auth import TOTP, generate_totp_secret
 from django.core.management import CommandError, call_command
 from django.db import connection
 from django.test import Client
@@ -549,6 +550,7 @@ def test_everything_by_rest(cast: Cast, issuer: str, settings: Any) -> None:
     assert [one["domain"] for one in listed["domains"]] == ["acme-corp.example"]
     assert send("delete", f"/{told['id']}/domains/{domain['id']}").status_code == 422
     assert send("delete", f"/{told['id']}").status_code == 204
+    TOTP.activate(cast.alice, generate_totp_secret())
     security = client.patch(
         "/api/organization/security", {"require_mfa": True}, content_type="application/json"
     )
