@@ -12,6 +12,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -27,9 +28,11 @@ from analytics.series import raw_where
 from lib.errors import RouterError
 from tenancy.scope import SETTING
 
-RUNNING_MAX = 4
+RUNNING_MAX = 8
+# So that one organization's slow readers leave room for the others.
+RUNNING_PER_ORGANIZATION_MAX = 2
 TIMEOUT_S = 1800
-_running = 0
+_running: Counter[UUID] = Counter()
 
 # Every column with its meaning; the docs show this table.
 COLUMNS = {
@@ -77,7 +80,8 @@ def export(
 
     Raises ``RouterError`` (429) while too many exports run.
     """
-    if _running >= RUNNING_MAX:
+    mine = _running[organization_id]
+    if mine >= RUNNING_PER_ORGANIZATION_MAX or _running.total() >= RUNNING_MAX:
         raise RouterError(
             429, "too_many_exports", "Several exports are running. Try again in a minute."
         )
@@ -119,7 +123,7 @@ def _query(
 async def _pieces(
     query: tuple[str, list[Any]], organization_id: UUID, zone: str
 ) -> AsyncIterator[bytes]:
-    with _counted():
+    with _counted(organization_id):
         given = connections["default"].get_connection_params()
         known = {"dbname", "user", "password", "host", "port"}
         address = {name: value for name, value in given.items() if name in known}
@@ -146,10 +150,11 @@ async def _pieces(
 
 
 @contextmanager
-def _counted() -> Iterator[None]:
-    global _running
-    _running += 1
+def _counted(organization_id: UUID) -> Iterator[None]:
+    _running[organization_id] += 1
     try:
         yield
     finally:
-        _running -= 1
+        _running[organization_id] -= 1
+        if not _running[organization_id]:
+            del _running[organization_id]

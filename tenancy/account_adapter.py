@@ -14,6 +14,7 @@ from urllib.parse import urlencode
 from uuid import UUID
 
 from allauth.account.adapter import DefaultAccountAdapter
+from allauth.account.models import EmailAddress
 from allauth.core.internal.httpkit import HTTP_USER_AGENT_MAX_LENGTH
 from allauth.mfa.adapter import DefaultMFAAdapter
 from allauth.mfa.models import Authenticator
@@ -29,7 +30,7 @@ from tenancy.mail import make_mail
 from tenancy.models import User
 from tenancy.pages import ORGANIZATION_IN_SESSION, memberships_of
 from tenancy.sso.membership import join_by_sso
-from tenancy.sso.selectors import find_connection, route_of
+from tenancy.sso.selectors import Route, find_connection, route_of
 
 log = logging.getLogger(__name__)
 
@@ -66,8 +67,9 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
         """Where signing in goes on instead; None where it may go on here."""
         if stopped := super().pre_login(request, user, signal_kwargs=signal_kwargs, **more):
             return cast(HttpResponse, stopped)
-        route = route_of(user.email)
-        if route is None or not route.required or _came_from(signal_kwargs) == route.connection_id:
+        # Another primary address is no way around: the one of the organization cannot be removed.
+        address, route = _required_route(user)
+        if route is None or _came_from(signal_kwargs) == route.connection_id:
             return None
         # An owner may get in should the provider fail.
         owned = (m.organization_id for m in memberships_of(user) if m.role is Role.OWNER)
@@ -75,8 +77,15 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
             return None
         messages.info(request, "Your organization signs in with single sign-on.")
         onward = more.get("redirect_url")
-        query = {"email": user.email} | ({"next": onward} if onward else {})
+        query = {"email": address} | ({"next": onward} if onward else {})
         return HttpResponseRedirect(f"{START}?{urlencode(query)}")
+
+    def can_delete_email(self, email_address: EmailAddress) -> bool:
+        """Not the address for which single sign-on is required."""
+        route = route_of(email_address.email)
+        if route is not None and route.required and email_address.verified:
+            return False
+        return bool(super().can_delete_email(email_address))
 
     def post_login(
         self, request: HttpRequest, user: User, *, signal_kwargs: Any, **more: Any
@@ -90,6 +99,18 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
             self.send_notification_mail("account/email/new_sign_in", user)
         response = super().post_login(request, user, signal_kwargs=signal_kwargs, **more)
         return cast(HttpResponse, response)
+
+
+def _required_route(user: User) -> tuple[str, Route | None]:
+    """The first of a user's addresses that must come by single sign-on, and its way."""
+    addresses = EmailAddress.objects.filter(user=user, verified=True).values_list(
+        "email", flat=True
+    )
+    for address in dict.fromkeys([user.email, *addresses]):
+        route = route_of(address)
+        if route is not None and route.required:
+            return address, route
+    return user.email, None
 
 
 def _came_from(signal_kwargs: Any) -> UUID | None:

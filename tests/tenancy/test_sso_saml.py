@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from allauth.account.models import EmailAddress
 from allauth.mfa.totp.internal.auth import TOTP, generate_totp_secret
 from allauth.socialaccount.models import SocialAccount
 from django.test import Client
@@ -239,6 +240,16 @@ def test_where_it_is_required_nothing_else_lets_in(
     assert visitor().post("/accounts/login/", form | {"login": owner.email})["Location"] == (
         "/enterprise-router/"
     )
+    # Nor does another address of the same person.
+    own = EmailAddress.objects.create(
+        user=erin, email="erin@private.example", verified=True, primary=False
+    )
+    own.set_as_primary()
+    erin.refresh_from_db()
+    answer = visitor().post("/accounts/login/", form | {"login": own.email})
+    assert answer["Location"] == "/accounts/sso/?email=erin%40acme-corp.example"
+    signed_in(erin).post("/accounts/email/", {"action_remove": "", "email": ERIN})
+    assert EmailAddress.objects.filter(user=erin, email=ERIN).exists()
     assert come(idp, connection, ERIN).status_code == 302
 
 
