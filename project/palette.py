@@ -36,8 +36,8 @@ def palette(request: MemberRequest) -> HttpResponse:
         keys = api_keys(organization_id).filter(revoked_at=None)
         if (holder := holder_of(request.member)) is not None:
             keys = keys.filter(user_id=holder)
-        found_keys = [{"path": "/api-keys", "label": key.name} for key in keys[:ITEMS_MAX]]
-        groups.append(("API keys", found_keys))
+        keys = keys[:ITEMS_MAX]
+        groups.append(("API keys", [{"path": "/api-keys", "label": key.name} for key in keys]))
     if exists("/providers"):
         found = providers(organization_id).filter(active=True)[:ITEMS_MAX]
         groups.append(("Providers", [{"path": "/providers", "label": one.name} for one in found]))
