@@ -27,6 +27,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
 from catalog.models import Deployment
+from preferences.keys.rights import holder_of
 from routing.gate import enter, for_members, for_senders, give_back
 from routing.incoming import Incoming
 from routing.progress import hide, progress_of
@@ -36,6 +37,7 @@ from routing.waiting import state_of, wait_for
 from tenancy.api_auth import address_of
 from tenancy.core import Role, Scope
 from tenancy.event_stream import has_seat, seat
+from tenancy.models import ApiKey
 from tenancy.once import keep_for_next_page, take
 from tenancy.pages import Member, MemberRequest, keep_fragments_apart, member_page, render_page
 from tenancy.scope import tenant_scope
@@ -59,12 +61,12 @@ def page(request: MemberRequest) -> HttpResponse:
     member = request.member
     secret = take(request, member.organization_id) if request.method == "GET" else None
     wait_for(member.organization_id, address_of(request))
-    newest = api_keys(member.organization_id).filter(revoked_at__isnull=True).first()
+    key = _key_of(member)
     context = {
         "title": "Get started",
         "member": member,
         "secret": secret,
-        "newest": newest.secrets.all()[0] if newest and newest.secrets.all() else None,
+        "newest": key.secrets.all()[0] if key and key.secrets.all() else None,
         "variable": VARIABLE,
         "snippets": snippets(settings.PUBLIC_URL, secret),
         "has_model": _has_model(member),
@@ -195,6 +197,15 @@ def dismiss(request: MemberRequest) -> HttpResponse:
     hide(request.member)
     messages.success(request, f"Get started is hidden. It stays at {ADDRESS}.")
     return HttpResponseRedirect("/enterprise-router/")
+
+
+def _key_of(member: Member) -> ApiKey | None:
+    """The newest key that acts for the member; admins without one have any newest."""
+    live = api_keys(member.organization_id).filter(revoked_at__isnull=True)
+    own = live.filter(user=member.user).first()
+    if own is None and holder_of(member) is None:
+        return live.first()
+    return own
 
 
 def _has_model(member: Member) -> bool:

@@ -22,10 +22,10 @@ from catalog.services import connect_provider, connect_sandbox
 from preferences.services import save_preferences
 from routing.progress import progress_of
 from routing.rejections import list_key
-from tenancy.core import SYSTEM, Role
+from tenancy.core import SYSTEM, Role, Scope
 from tenancy.models import User
 from tenancy.scope import tenant_scope
-from tenancy.services import add_member, create_organization, create_user
+from tenancy.services import add_member, create_key, create_organization, create_user
 from tests.analytics.rows import refused, row
 from tests.conftest import Cast, signed_in
 
@@ -241,7 +241,25 @@ def test_a_viewer_sees_why_they_may_not_send(as_bob: Client) -> None:
     page = as_bob.get(PAGE).content.decode()
     assert "This needs the role member; yours is viewer." in page
     assert re.search(r'<button class="btn primary" disabled', page)
-    assert "An admin can create another key." in page
+    assert "An admin can create one for you." in page
+
+
+def test_a_member_sees_their_own_key_alone_and_is_led_to_creating_one(
+    as_alice: Client, cast: Cast
+) -> None:
+    dave = create_user("dave@new.test", None)
+    add_member(cast.acme.id, user=dave, role=Role.MEMBER, actor=SYSTEM)
+    client = signed_in(dave)
+    page = client.get(PAGE).content.decode()
+    assert "er_live_" not in page
+    assert '<a href="/api-keys">Create one</a>' in page
+    assert f"{cast.acme_key[:12]}…{cast.acme_key[-4:]}" in as_alice.get(PAGE).content.decode()
+    made = create_key(
+        cast.acme.id, name="dave key", scopes=[Scope.GATEWAY], actor=SYSTEM, user=dave
+    )
+    for who, key in ((client, made.secret), (as_alice, cast.acme_key)):
+        page = who.get(PAGE).content.decode()
+        assert f"{key[:12]}…{key[-4:]}" in page
 
 
 def test_the_page_asks_the_same_number_of_times_whatever_there_is(
