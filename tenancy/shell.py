@@ -14,6 +14,7 @@ from functools import cache, cached_property
 from http import HTTPStatus
 from typing import Any, cast
 
+from django.conf import settings
 from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import Resolver404, resolve
@@ -183,6 +184,11 @@ class Shell:
     def help(self) -> list[Link]:
         """What the help menu leads to."""
         return [link for link in (GET_STARTED, API_DOCS) if exists(link.path)]
+
+    @property
+    def mail_in_terminal(self) -> bool:
+        """Whether messages are printed where the server runs, for want of a mail server."""
+        return bool(settings.EMAIL_CONSOLE)
 
     @property
     def new_organization(self) -> str:

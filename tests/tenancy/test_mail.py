@@ -111,3 +111,21 @@ def test_a_mail_server_that_is_down_is_told_of(client: Client, cast: Cast, setti
     answer = client.post("/accounts/password/reset/", {"email": cast.alice.email}, follow=True)
     assert answer.status_code == 200
     assert b"could not be sent" in answer.content
+
+
+@pytest.mark.parametrize("in_terminal", [True, False])
+def test_pages_say_where_messages_go(
+    client: Client, as_alice: Client, cast: Cast, settings: Any, in_terminal: bool
+) -> None:
+    settings.EMAIL_CONSOLE = in_terminal
+    # An address gets one link in three minutes.
+    more = f"more-{in_terminal}@example.com".lower()
+    asked = client.post("/accounts/password/reset/", {"email": cast.alice.email}, follow=True)
+    waits = client.get("/accounts/confirm-email/")
+    added = as_alice.post("/accounts/email/", {"email": more, "action_add": ""}, follow=True)
+    for page in (asked, waits, added):
+        said = page.content.decode()
+        assert page.status_code == 200
+        assert ("No mail server is set up here" in said) is in_terminal
+    said = added.content.decode()
+    assert (f"Confirmation email sent to {more}." in said) is not in_terminal
