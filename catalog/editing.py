@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
+from django.utils import timezone
 
 from catalog.checks import (
     REGION_CHARS_MAX,
@@ -15,9 +16,11 @@ from catalog.checks import (
     checked_line,
     checked_model_name,
     checked_name,
+    invalid,
 )
 from catalog.models import Deployment, Provider
 from catalog.presets import ModelPreset
+from catalog.prices import price_for
 from lib.errors import RouterError
 from tenancy import audit
 from tenancy.core import Actor
@@ -119,9 +122,18 @@ def edit_deployment(
 
 
 def clear_price(deployment: Deployment, *, actor: Actor) -> Deployment:
-    """Takes the organization's own price back; the price list's holds again where it has one."""
+    """Takes the organization's own price back, so that the price list's holds again.
+
+    Raises ``RouterError`` (422) where the list has none, because no price would be left.
+    """
     with tenant_scope(deployment.organization_id):
         edited = _locked_deployment(deployment)
+        preset = Provider.objects.values_list("preset", flat=True).get(
+            organization_id=edited.organization_id, id=edited.provider_id
+        )
+        if price_for(preset, edited.upstream_model, at=timezone.now()) is None:
+            unknown = f"The price list does not know {edited.upstream_model}; set a price instead."
+            raise invalid("source", unknown)
         before = _told(edited, _PRICE_FIELDS)
         edited.input_nano_per_mtok = None
         edited.cached_nano_per_mtok = None

@@ -12,6 +12,7 @@ from catalog.checks import is_known_private
 from catalog.models import Credential, Deployment, Provider
 from catalog.presets import PRESETS
 from catalog.prices import price_for
+from catalog.services import SANDBOX_PRICES
 from lib.money import dollars
 from routing.providers.health import Seen
 
@@ -108,7 +109,7 @@ def price_shown(row: Deployment, provider: Provider, now: datetime) -> PriceShow
             output=dollars(row.output_nano_per_mtok or 0),
             source=row.price_source or "set by the organization",
             since=row.price_as_of.isoformat() if row.price_as_of else "",
-            own=True,
+            own=not (provider.is_sandbox and row.price_source == SANDBOX_PRICES),
         )
     listed = price_for(provider.preset, row.upstream_model, at=now)
     if listed is None:

@@ -15,6 +15,7 @@ from catalog import selectors
 from catalog.editing import clear_price, edit_deployment, remove_deployment
 from catalog.models import Deployment, Provider
 from catalog.presets import OPERATIONS, PRESETS, ModelPreset, known_model
+from catalog.prices import price_for
 from catalog.services import add_deployment, set_price
 from lib.errors import RouterError
 from routing.providers.board import price_shown
@@ -94,11 +95,12 @@ def price(request: MemberRequest, slug: str, model_id: UUID) -> HttpResponse:
     provider, row = _found(request, slug, model_id)
     request.member.require(Role.ADMIN)
     actor = request.member.actor(request)
-    if "clear" in request.POST:
-        clear_price(row, actor=actor)
-        return _back(request, provider, row, "The price list holds again.")
-    form = price_form(row, request.POST)
+    clears = "clear" in request.POST
+    form = price_form(row, None if clears else request.POST)
     try:
+        if clears:
+            clear_price(row, actor=actor)
+            return _back(request, provider, row, "The price list holds again.")
         today = timezone.localdate()
         wanted = read_price(form, today=today)
         if wanted["as_of"] > today:
@@ -154,13 +156,15 @@ def _show(
     status: int = HTTPStatus.OK,
 ) -> HttpResponse:
     admin = request.member.may(Role.ADMIN)
+    now = timezone.now()
     context = {
         "title": row.model,
         "provider": provider,
         "row": row,
         "form": form or model_form(row),
         "prices": prices or price_form(row),
-        "price": asdict(price_shown(row, provider, timezone.now())),
+        "price": asdict(price_shown(row, provider, now)),
+        "is_listed": price_for(provider.preset, row.upstream_model, at=now) is not None,
         "editable": admin,
         "today": timezone.localdate().isoformat(),
         **_words(),

@@ -268,6 +268,28 @@ def test_the_price_comes_from_the_list_or_from_oneself_to_the_nano(
     assert "genai-prices" in text(as_alice.get(path))
 
 
+def test_a_price_that_the_list_does_not_know_is_not_given_up(as_alice: Client, cast: Cast) -> None:
+    provider = connect(cast)
+    path = f"/providers/openai/models/{model_of(provider).id}"
+    price = {"input": "1", "output": "2", "cached": "", "source": "contract of May"}
+    as_alice.post(f"{path}/price", price)
+    assert "Use the price list again" not in text(as_alice.get(path))
+    answer = as_alice.post(f"{path}/price", {"clear": "1"})
+    assert answer.status_code == 422
+    assert "The price list does not know tiny" in text(answer)
+    assert model_of(provider).input_nano_per_mtok == 1_000_000_000
+
+
+def test_what_the_sandbox_costs_is_not_called_ones_own_price(as_alice: Client, cast: Cast) -> None:
+    connect_sandbox(cast.acme.id, base_url="https://sandbox.example.com", actor=SYSTEM)
+    with tenant_scope(cast.acme.id):
+        row = Deployment.objects.get(model="sandbox-fast")
+    page = text(as_alice.get(f"/providers/sandbox/models/{row.id}"))
+    assert "sandbox: no money is charged" in page
+    assert "your own price)" not in page
+    assert "sandbox: no money is charged" in text(as_alice.get("/providers/sandbox"))
+
+
 def test_a_model_is_turned_off_changed_and_removed(as_alice: Client, cast: Cast) -> None:
     row = model_of(connect(cast))
     path = f"/providers/openai/models/{row.id}"
