@@ -28,8 +28,6 @@ class PreferencesIn(Schema):
                 "priority": "cost",
                 "max_cost_usd": "0.05",
                 "max_latency_ms": 20000,
-                "preferred_providers": ["anthropic"],
-                "blocked_providers": ["groq"],
                 "cost_alert_threshold_usd": "400",
             }
         },

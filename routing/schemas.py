@@ -9,7 +9,15 @@ from pydantic import ConfigDict
 class ChatIn(Schema):
     """OpenAI's chat completion request. Fields that are not listed pass through untouched."""
 
-    model_config = ConfigDict(extra="allow")
+    model_config = ConfigDict(
+        extra="allow",
+        json_schema_extra={
+            "example": {
+                "model": "auto",
+                "messages": [{"role": "user", "content": "Say hello"}],
+            }
+        },
+    )
 
     model: str = Field(
         description="A model's name, provider/model to pin one, or auto to let the router choose.",
@@ -35,7 +43,9 @@ class ChatIn(Schema):
 class EmbeddingsIn(Schema):
     """OpenAI's embeddings request. Fields that are not listed pass through untouched."""
 
-    model_config = ConfigDict(extra="allow")
+    model_config = ConfigDict(
+        extra="allow", json_schema_extra={"example": {"model": "auto", "input": "Hello"}}
+    )
 
     model: str = Field(description="An embedding model's name, provider/model, or auto.")
     input: str | list[Any] = Field(description="A text, a list of up to 2,048 texts, or tokens.")

@@ -5,6 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from ninja import Field, Schema
+from pydantic import ConfigDict
 
 
 class MemberOut(Schema):
@@ -117,6 +118,10 @@ class OrganizationOut(Schema):
 
 class OrganizationPatch(Schema):
     """Settings to change; what is left out stays."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"example": {"name": "Nova Labs", "time_zone": "Europe/Berlin"}}
+    )
 
     name: str = Field("", examples=["Nova Labs"])
     time_zone: str = Field("", examples=["Europe/Berlin"])

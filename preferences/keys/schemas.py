@@ -5,6 +5,7 @@ from typing import Literal
 from uuid import UUID
 
 from ninja import Field, Schema
+from pydantic import ConfigDict
 
 
 class SecretOut(Schema):
@@ -44,6 +45,10 @@ class KeyPageOut(Schema):
 
 class KeyIn(Schema):
     """A key to be made."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"example": {"name": "billing-service", "scopes": ["gateway"]}}
+    )
 
     name: str = Field(description="1 to 120 characters.", examples=["billing-service"])
     scopes: list[str] = Field(["gateway"], description="gateway, admin.", examples=[["gateway"]])

@@ -5,6 +5,7 @@ from typing import Literal
 from uuid import UUID
 
 from ninja import Field, Schema
+from pydantic import ConfigDict
 
 
 class PresetOut(Schema):
@@ -60,6 +61,10 @@ class ConnectedProvidersOut(Schema):
 
 class ProviderIn(Schema):
     """A provider to be connected."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"example": {"preset": "openai", "secret": "sk-…", "slug": "openai"}}
+    )
 
     preset: str = Field(
         description="As /api/providers/presets tells; openai-compatible or local for any other.",

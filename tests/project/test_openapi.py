@@ -71,6 +71,23 @@ def test_every_operation_says_what_it_does(
     assert ("Idempotency-Key" in named) is (method == "post")
 
 
+def test_examples_of_bodies_hold_as_they_are_printed() -> None:
+    """No id, provider or address that only the example knows."""
+    bodies = {
+        path.rsplit("/", 1)[1]: operation["requestBody"]["content"]["application/json"]["schema"]
+        for path, found in v1.get_openapi_schema()["paths"].items()
+        for operation in found.values()
+        if "requestBody" in operation
+    }
+    hello = [{"role": "user", "content": "Say hello"}]
+    assert example_of(bodies["completions"], {}) == {"model": "auto", "messages": hello}
+    assert example_of(bodies["embeddings"], {}) == {"model": "auto", "input": "Hello"}
+    assert "user_id" not in example_of(SCHEMAS["KeyIn"], SCHEMAS)
+    assert example_of(SCHEMAS["OrganizationPatch"], SCHEMAS)["name"]
+    assert not {"is_local", "base_url"} & set(example_of(SCHEMAS["ProviderIn"], SCHEMAS))
+    assert not [n for n in example_of(SCHEMAS["PreferencesIn"], SCHEMAS) if n.endswith("providers")]
+
+
 def test_every_field_is_described_somewhere() -> None:
     """The name says it, or the description does; none is left without a type."""
     for name, schema in SCHEMAS.items():
