@@ -45,7 +45,7 @@ Group = Literal["none", "provider", "status"]
 Kind = Literal["csv", "jsonl"]
 
 
-@router.get("/summary", response=SummaryOut, summary="Sum up calls")
+@router.get("/summary", response=SummaryOut, by_alias=True, summary="Sum up calls")
 @in_scope
 def summarize_calls(
     request: HttpRequest,
@@ -87,7 +87,7 @@ def summarize_calls(
     }
 
 
-@router.get("/series", response=SeriesOut, summary="Follow calls over time")
+@router.get("/series", response=SeriesOut, by_alias=True, summary="Follow calls over time")
 @in_scope
 def follow_calls(
     request: HttpRequest,

@@ -14,13 +14,15 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from analytics.core import percentile_ms
-from analytics.overview import Tally, by_bar, milliseconds, percent
+from analytics.overview import Tally, by_bar, counted, milliseconds, percent
 from analytics.series import Route, Sums
 from analytics.spans import Bars
 from lib.money import NANO_PER_USD, format_usd
 
 SERIES_MAX = 8
 ROUTES_MAX = 8
+# A line joins neighbors; so few points, or points without neighbors, show only as dots.
+FEW_POINTS = 2
 NOBODY = "no provider"
 OTHER = "Other"
 PERCENTILES = (("p50", 0.5, "$c1"), ("p95", 0.95, "$c2"), ("p99", 0.99, "$c3"))
@@ -103,7 +105,7 @@ def latency(buckets: Sequence[Mapping[int, int]], bars: Bars, zone: ZoneInfo) ->
                 **times,
                 "y": course,
                 "type": "scatter",
-                "mode": "lines" if len(bars) > 1 else "markers",
+                "mode": "lines+markers" if _is_sparse(course) else "lines",
                 "connectgaps": False,
                 "line": {"width": 1.6, "color": colour},
                 "hovertemplate": "%{y:,.0f} ms",
@@ -155,7 +157,7 @@ def errors(rows: Sequence[Sums], bars: Bars, zone: ZoneInfo) -> Figure:
     finding = "No errors."
     if failed:
         worst = max(counts, key=lambda name: sum(counts[name]))
-        finding = f"{failed:,} of {calls:,} requests, {percent(failed / calls)}; most are {worst}."
+        finding = f"{failed:,} of {counted(calls)}, {percent(failed / calls)}; most are {worst}."
     table = {
         "columns": ["Time", *counts],
         "rows": [
@@ -230,7 +232,7 @@ def fallbacks(routes: Sequence[Route]) -> Figure:
     total = sum(r.calls for r in routes)
     finding = "No request fell back."
     if routes:
-        finding = f"{total:,} requests; the most frequent route is {shown[0][0]}, {shown[0][1]:,}."
+        finding = f"{counted(total)}; the most frequent route is {shown[0][0]}, {shown[0][1]:,}."
     table = {
         "columns": ["Route", "Requests"],
         "rows": [[name, f"{calls:,}"] for name, calls in shown],
@@ -299,6 +301,11 @@ def _wall(at: datetime) -> str:
 def _dollars(nano: int) -> float:
     """Dollars to a hundredth of a cent: a chart shows no more."""
     return round(nano / NANO_PER_USD, 4)
+
+
+def _is_sparse(course: Sequence[int | None]) -> bool:
+    known = [value is not None for value in course]
+    return sum(known) <= FEW_POINTS or not any(one and after for one, after in pairwise(known))
 
 
 def _rounded(ms: float | None) -> int | None:

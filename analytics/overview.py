@@ -145,7 +145,7 @@ def figures(
             "Fallback rate",
             percent(now.fallback_rate),
             *_points(now.fallback_rate, old.fallback_rate, worse=1),
-            f"{now.fallbacks:,} requests",
+            counted(now.fallbacks),
             sparkline([bar.fallback_rate for bar in bars]),
         ),
     ]
@@ -298,6 +298,11 @@ def milliseconds(ms: float | None) -> str:
     if ms < 999.5:
         return f"{ms:.0f} ms"
     return f"{ms / 1000:.2f} s" if ms < 10_000 else f"{ms / 1000:.0f} s"
+
+
+def counted(calls: int) -> str:
+    """So many requests, in words."""
+    return f"{calls:,} request{'' if calls == 1 else 's'}"
 
 
 def short(count: int) -> str:

@@ -25,6 +25,7 @@ from analytics.filters import CUSTOM, Filters, between, read_filters
 from analytics.guide import Slot
 from analytics.histogram import Bar, bars
 from analytics.models import Call
+from analytics.overview import counted
 from analytics.story import Told, milliseconds, tell
 from analytics.tags import are_all
 from tenancy.event_stream import Event, event_stream
@@ -222,7 +223,7 @@ def _bar(one: Bar, filters: Filters, zone: ZoneInfo) -> dict[str, Any]:
 
 
 def _bar_label(one: Bar, zone: ZoneInfo) -> str:
-    calls = "1 request" if one.calls == 1 else f"{one.calls:,} requests"
+    calls = counted(one.calls)
     failed = f", {one.failures:,} failed" if one.failures else ""
     return f"{in_words(one.start, one.end, zone)}: {calls}{failed}"
 

@@ -307,7 +307,7 @@ def _limit_hint(own: Row, above: Row | None, name: str, effect: Effect) -> tuple
         return f"No effect: the organization's limit of {lower} is lower.", True
     if mine is None and theirs is not None:
         return f"The organization's limit of {shown_to_people(name, theirs)} holds.", False
-    last = f"the last {effect.calls:,} requests"
+    last = "the last request" if effect.calls == 1 else f"the last {effect.calls:,} requests"
     if mine is None:
         return _unlimited(name, effect, last), False
     if not effect.calls:

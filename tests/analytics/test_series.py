@@ -22,7 +22,7 @@ from analytics.core import percentile_ms
 from analytics.dashboard import FIGURES, PATH
 from analytics.filters import Filters, between
 from analytics.ledger import Ledger
-from analytics.overview import by_bar, merged, total
+from analytics.overview import by_bar, counted, merged, total
 from analytics.spans import Bars, bars
 from tenancy.scope import tenant_scope
 from tests.analytics.rows import row
@@ -185,11 +185,30 @@ def test_the_api_tells_the_same(seeded: Cast) -> None:
     client = Client(headers={"Authorization": f"Bearer {seeded.acme_key}"})
     summary = client.get("/api/analytics/summary?range=7d").json()
     assert summary["time_zone"] == "Europe/Berlin"
+    assert summary["from"] < summary["to"]
+    assert "from_" not in summary
     assert sum(one["calls"] for one in summary["providers"]) == summary["total"]["calls"] > 0
     for group in ("none", "provider", "status"):
         days = client.get(f"/api/analytics/series?range=7d&grain=day&group={group}").json()
         assert days["grain"] == "day"
+        assert days["from"] == summary["from"][:10] + days["from"][10:]
         assert sum(one["cost_nano"] for one in days["data"]) == summary["total"]["cost_nano"]
     refused = client.get("/api/analytics/summary?range=3y")
     assert refused.status_code == 422
     assert refused.json()["field"] == "range"
+
+
+def test_latencies_of_one_lone_bar_are_drawn_as_dots() -> None:
+    begin = datetime(2026, 11, 9, tzinfo=UTC)
+    shown = Bars("hour", tuple(begin + timedelta(hours=n) for n in range(7)))
+    busy = {40: 3}
+    lone = charts.latency([{}, {}, busy, {}, {}, {}], shown, ZoneInfo("UTC"))
+    assert {one["mode"] for one in lone["data"]} == {"lines+markers"}
+    apart = charts.latency([busy, {}, busy, {}, busy, {}], shown, ZoneInfo("UTC"))
+    assert {one["mode"] for one in apart["data"]} == {"lines+markers"}
+    full = charts.latency([busy] * 6, shown, ZoneInfo("UTC"))
+    assert {one["mode"] for one in full["data"]} == {"lines"}
+
+
+def test_one_request_is_said_as_one() -> None:
+    assert [counted(n) for n in (0, 1, 1200)] == ["0 requests", "1 request", "1,200 requests"]
