@@ -69,6 +69,7 @@ def code(secret: str, steps: int = 0) -> str:
 def test_an_address_is_confirmed_and_a_password_reset_by_mail(
     browser: Browser, house: House, address: str, settings: Any
 ) -> None:
+    settings.EMAIL_CONSOLE = False
     settings.ACCOUNT_EMAIL_VERIFICATION = "mandatory"
     email = f"nina-{house.organization.id.hex[-12:]}@example.com"
     page = visit(browser, address, "/accounts/signup/")
