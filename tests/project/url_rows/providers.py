@@ -92,7 +92,8 @@ ROWS = [
             (_API_MODEL, "PATCH", _API_MODEL_PATH, 200, 404, {"quality": 1}),
             (_API_MODEL, "DELETE", _API_MODEL_PATH, 204, 404, {}),
             (f"{_API_MODEL}/price", "PUT", f"{_API_MODEL_PATH}/price", 200, 404, _PRICE),
-            (f"{_API_MODEL}/price", "DELETE", f"{_API_MODEL_PATH}/price", 200, 404, {}),
+            # The price list does not know this model, so its own price stays.
+            (f"{_API_MODEL}/price", "DELETE", f"{_API_MODEL_PATH}/price", 422, 404, {}),
         )
     ),
 ]
