@@ -325,7 +325,13 @@ CHANGES = {
     ),
     "clear_price": Change(
         lambda cast: catalog.editing.clear_price(
-            deployed(cast, prices={"input_nano_per_mtok": 5}), actor=ACTOR
+            # Only a model of the price list can do without the organization's own price.
+            deployed(
+                cast,
+                upstream_model="gpt-4o-mini",
+                prices={"input_nano_per_mtok": 5},
+            ),
+            actor=ACTOR,
         ),
         "deployment.clear_price",
         "deployment",
