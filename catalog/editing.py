@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
-from uuid import UUID
 
 from django.db import IntegrityError, transaction
 from django.utils import timezone
@@ -67,7 +66,7 @@ def edit_provider(
         after = _told(edited, PROVIDER_FIELDS)
         if after != before:
             edited.save(update_fields=[*PROVIDER_FIELDS, "updated_at"])
-            _record(edited.organization_id, actor, "provider.update", edited, before, after)
+            audit.record_of(edited, actor, "provider.update", before=before, after=after)
     return edited
 
 
@@ -77,18 +76,8 @@ def remove_provider(provider: Provider, *, actor: Actor) -> None:
         gone = _locked_provider(provider)
         models = gone.deployments.filter(organization_id=gone.organization_id)
         before = {"base_url": gone.base_url, "models": sorted(d.model for d in models)}
-        organization_id, id_ = gone.organization_id, gone.id
+        audit.record_of(gone, actor, "provider.remove", before=before, after={})
         gone.delete()
-        audit.record(
-            organization_id,
-            actor,
-            action="provider.remove",
-            kind="provider",
-            object_id=id_,
-            name=provider.name,
-            before=before,
-            after={},
-        )
 
 
 def edit_deployment(
@@ -117,7 +106,7 @@ def edit_deployment(
             except IntegrityError:
                 taken = f"The provider has the model {edited.model} already."
                 raise RouterError(409, "already_exists", taken, param="model") from None
-            _record(edited.organization_id, actor, "deployment.update", edited, before, after)
+            audit.record_of(edited, actor, "deployment.update", before=before, after=after)
     return edited
 
 
@@ -143,7 +132,7 @@ def clear_price(deployment: Deployment, *, actor: Actor) -> Deployment:
         after = _told(edited, _PRICE_FIELDS)
         if after != before:
             edited.save()
-            _record(edited.organization_id, actor, "deployment.clear_price", edited, before, after)
+            audit.record_of(edited, actor, "deployment.clear_price", before=before, after=after)
     return edited
 
 
@@ -151,18 +140,9 @@ def remove_deployment(deployment: Deployment, *, actor: Actor) -> None:
     """Takes a model away from its provider; calls that it answered stay."""
     with tenant_scope(deployment.organization_id):
         gone = _locked_deployment(deployment)
-        organization_id, id_ = gone.organization_id, gone.id
+        before = {"model": gone.model, "upstream_model": gone.upstream_model}
+        audit.record_of(gone, actor, "deployment.remove", before=before, after={})
         gone.delete()
-        audit.record(
-            organization_id,
-            actor,
-            action="deployment.remove",
-            kind="deployment",
-            object_id=id_,
-            name=deployment.model,
-            before={"model": deployment.model, "upstream_model": deployment.upstream_model},
-            after={},
-        )
 
 
 def _locked_provider(provider: Provider) -> Provider:
@@ -203,23 +183,3 @@ def _told(row: Provider | Deployment, names: tuple[str, ...]) -> dict[str, Any]:
     if told.get("price_as_of"):
         told["price_as_of"] = told["price_as_of"].isoformat()
     return told
-
-
-def _record(
-    organization_id: UUID,
-    actor: Actor,
-    action: str,
-    row: Provider | Deployment,
-    before: dict[str, Any],
-    after: dict[str, Any],
-) -> None:
-    audit.record(
-        organization_id,
-        actor,
-        action=action,
-        kind="provider" if isinstance(row, Provider) else "deployment",
-        object_id=row.id,
-        name=row.name if isinstance(row, Provider) else row.model,
-        before=before,
-        after=after,
-    )

@@ -7,12 +7,14 @@ from typing import ClassVar
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 
-from tenancy.models import TenantModel
+from tenancy.models import AuditedModel, TenantModel
 from tenancy.policy import TenantForeignKey, TenantPolicy
 
 
-class Provider(TenantModel):
+class Provider(AuditedModel):
     """A company or machine that serves models, as this organization reaches it."""
+
+    audit_kind = "provider"
 
     slug = models.SlugField(max_length=40)
     preset = models.SlugField(max_length=40, db_comment="which entry of catalog.presets it is")
@@ -67,8 +69,10 @@ class Credential(TenantModel):
         return f"…{self.last_four}"
 
 
-class Deployment(TenantModel):
+class Deployment(AuditedModel):
     """A model at a provider. Prices left empty come from the price list."""
+
+    audit_kind = "deployment"
 
     provider = models.ForeignKey(
         Provider, on_delete=models.CASCADE, related_name="deployments", db_constraint=False

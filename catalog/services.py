@@ -88,7 +88,7 @@ def connect_provider(
         if secret:
             _seal(provider, secret)
         _deploy(provider, known.models if models is None else models)
-        _record(provider, actor, "provider.connect", after=_told(provider, secret))
+        audit.record_of(provider, actor, "provider.connect", after=_told(provider, secret))
     return provider
 
 
@@ -117,7 +117,9 @@ def connect_sandbox(organization_id: UUID, *, base_url: str, actor: Actor) -> Pr
             )
             _save_new(provider)
             _seal(provider, SANDBOX_SECRET)
-            _record(provider, actor, "provider.connect", after=_told(provider, SANDBOX_SECRET))
+            audit.record_of(
+                provider, actor, "provider.connect", after=_told(provider, SANDBOX_SECRET)
+            )
         for model in MODELS:
             Deployment.objects.create(
                 organization_id=organization_id,
@@ -166,7 +168,7 @@ def add_deployment(
             raise RouterError(409, "already_exists", taken, param="model") from None
         told = {name: value for name, value in more.items() if value not in ("", model.name)}
         after = {"model": model.name, **told, **(prices or {})}
-        _record(provider, actor, "deployment.create", after=after)
+        audit.record_of(provider, actor, "deployment.create", after=after)
     return deployment
 
 
@@ -180,13 +182,10 @@ def set_credential(provider: Provider, secret: str, *, actor: Actor) -> Credenti
             organization_id=provider.organization_id, provider=provider, active=True
         ).first()
         credential = _seal(provider, secret)
-        audit.record(
-            provider.organization_id,
+        audit.record_of(
+            provider,
             actor,
-            action="credential.set",
-            kind="provider",
-            object_id=provider.id,
-            name=provider.name,
+            "credential.set",
             before={"credential": "set" if old else "none", "origin": old.origin if old else None},
             after={"credential": "set anew" if old else "set", "origin": credential.origin},
         )
@@ -229,13 +228,10 @@ def change_address(
         moved.save(update_fields=["base_url", "is_local", "updated_at"])
         if secret:
             _seal(moved, secret)
-        audit.record(
-            moved.organization_id,
+        audit.record_of(
+            moved,
             actor,
-            action="provider.change_address",
-            kind="provider",
-            object_id=moved.id,
-            name=moved.name,
+            "provider.change_address",
             before=before,
             after={
                 "base_url": address,
@@ -276,16 +272,8 @@ def set_price(
         priced.price_source = source
         priced.price_as_of = as_of
         priced.save()
-        audit.record(
-            priced.organization_id,
-            actor,
-            action="deployment.set_price",
-            kind="deployment",
-            object_id=priced.id,
-            name=priced.model,
-            before=before,
-            after=_told_price(priced),
-        )
+        after = _told_price(priced)
+        audit.record_of(priced, actor, "deployment.set_price", before=before, after=after)
     return priced
 
 
@@ -385,15 +373,3 @@ def _told_price(deployment: Deployment) -> dict[str, Any]:
         "price_source": deployment.price_source,
         "price_as_of": as_of.isoformat() if as_of else None,
     }
-
-
-def _record(provider: Provider, actor: Actor, action: str, *, after: dict[str, Any]) -> None:
-    audit.record(
-        provider.organization_id,
-        actor,
-        action=action,
-        kind="provider",
-        object_id=provider.id,
-        name=provider.name,
-        after=after,
-    )

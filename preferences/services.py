@@ -82,16 +82,8 @@ def save_key_preferences(
         before = as_dict(row)
         _apply(row, changes, organization_id)
         row.save()
-        audit.record(
-            organization_id,
-            actor,
-            action="preferences.update",
-            kind="api_key",
-            object_id=key.id,
-            name=key.name,
-            before=before,
-            after=as_dict(row),
-        )
+        after = as_dict(row)
+        audit.record_of(key, actor, "preferences.update", before=before, after=after)
     return row
 
 

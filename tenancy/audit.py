@@ -18,7 +18,7 @@ from django.utils import timezone
 
 from tenancy.changes import announce
 from tenancy.core import Actor
-from tenancy.models import AuditEntry
+from tenancy.models import AuditedModel, AuditEntry
 
 _START = bytes(32)
 _BATCH = 1000
@@ -76,6 +76,30 @@ def record(
     )
     entry.digest = _digest(_last_digest(organization_id), entry)
     entry.save(force_insert=True)
+
+
+def record_of(
+    row: AuditedModel,
+    actor: Actor,
+    action: str,
+    *,
+    before: dict[str, Any] | None = None,
+    after: dict[str, Any] | None = None,
+) -> None:
+    """``record`` for a row that says itself whose it is and what it is called.
+
+    Of a row that is to be deleted, call it before: its id goes with it.
+    """
+    record(
+        row.organization_id,
+        actor,
+        action=action,
+        kind=row.audit_kind,
+        object_id=row.id,
+        name=row.audit_name,
+        before=before,
+        after=after,
+    )
 
 
 def verify(organization_id: UUID) -> Chain:

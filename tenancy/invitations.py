@@ -13,7 +13,6 @@ import secrets
 from dataclasses import dataclass, field
 from datetime import timedelta
 from smtplib import SMTPException
-from typing import Any
 from uuid import UUID
 
 from allauth.account.models import EmailAddress
@@ -91,7 +90,7 @@ def invite(organization_id: UUID, *, email: str, role: Role, by: Role, actor: Ac
             sent_at=now,
             expires_at=now + VALID_FOR,
         )
-        _record(made, "invitation.create", actor, after={"role": role.value})
+        audit.record_of(made, actor, "invitation.create", after={"role": role.value})
         return _send(made, token)
 
 
@@ -118,7 +117,7 @@ def resend(organization_id: UUID, invitation_id: UUID, *, by: Role, actor: Actor
         found.expires_at = now + VALID_FOR
         found.undelivered = False
         found.save()
-        _record(found, "invitation.resend", actor, after={"sends": found.sends})
+        audit.record_of(found, actor, "invitation.resend", after={"sends": found.sends})
         return _send(found, token)
 
 
@@ -130,7 +129,7 @@ def withdraw(organization_id: UUID, invitation_id: UUID, *, actor: Actor) -> Non
         found.withdrawn_at = timezone.now()
         found.save(update_fields=["withdrawn_at"])
         before = {"role": found.role}
-        _record(found, "invitation.withdraw", actor, before=before, after={"role": None})
+        audit.record_of(found, actor, "invitation.withdraw", before=before, after={"role": None})
 
 
 def offer_of(token: str) -> Offer | None:
@@ -183,7 +182,7 @@ def accept(offer: Offer, user: User, *, actor: Actor) -> Membership:
             organization_id=organization_id, user=user, defaults={"role": found.role}
         )
         FormerMember.objects.filter(organization_id=organization_id, user=user).delete()
-        _record(found, "invitation.accept", actor, after={"role": member.role})
+        audit.record_of(found, actor, "invitation.accept", after={"role": member.role})
     return member
 
 
@@ -272,23 +271,3 @@ def _too_many(message: str, retry_after_s: float) -> RouterError:
 
 def _digest(token: str) -> bytes:
     return digest(settings.API_KEY_PEPPER, f"invitation {token}".encode())
-
-
-def _record(
-    invitation: Invitation,
-    action: str,
-    actor: Actor,
-    *,
-    before: dict[str, Any] | None = None,
-    after: dict[str, Any] | None = None,
-) -> None:
-    audit.record(
-        invitation.organization_id,
-        actor,
-        action=action,
-        kind="invitation",
-        object_id=invitation.id,
-        name=invitation.email,
-        before=before,
-        after=after,
-    )

@@ -47,16 +47,7 @@ def edit_key(
         after = _told(key)
         if after != before:
             key.save(update_fields=["name", "allowed_networks", "expires_at", "user"])
-            audit.record(
-                organization_id,
-                actor,
-                action="api_key.update",
-                kind="api_key",
-                object_id=key.id,
-                name=key.name,
-                before=before,
-                after=after,
-            )
+            audit.record_of(key, actor, "api_key.update", before=before, after=after)
     return key
 
 

@@ -101,35 +101,18 @@ def _give(member: Membership, role: Role, actor: Actor) -> None:
         return
     before, member.role = member.role, role.value
     member.save(update_fields=["role"])
-    audit.record(
-        member.organization_id,
-        actor,
-        action="member.set_role",
-        kind="member",
-        object_id=member.id,
-        name=member.user.email,
-        before={"role": before},
-        after={"role": role.value},
-    )
+    after = {"role": role.value}
+    audit.record_of(member, actor, "member.set_role", before={"role": before}, after=after)
 
 
 def _end(member: Membership, action: str, actor: Actor) -> int:
     keep_an_owner(member)
     keys = _revoke_keys(member, actor)
-    member_id, email, role = member.id, member.user.email, member.role
+    after = {"role": None, "keys_revoked": keys} if keys else {"role": None}
+    audit.record_of(member, actor, action, before={"role": member.role}, after=after)
     member.delete()
     FormerMember.objects.update_or_create(
         organization_id=member.organization_id, user_id=member.user_id
-    )
-    audit.record(
-        member.organization_id,
-        actor,
-        action=action,
-        kind="member",
-        object_id=member_id,
-        name=email,
-        before={"role": role},
-        after={"role": None, "keys_revoked": keys} if keys else {"role": None},
     )
     return keys
 
@@ -144,16 +127,8 @@ def _revoke_keys(member: Membership, actor: Actor, **which: Any) -> int:
     for key in keys:
         key.revoked_at = now
         key.save(update_fields=["revoked_at"])
-        audit.record(
-            member.organization_id,
-            actor,
-            action="api_key.revoke",
-            kind="api_key",
-            object_id=key.id,
-            name=key.name,
-            before={"revoked_at": None},
-            after={"revoked_at": now.isoformat()},
-        )
+        after = {"revoked_at": now.isoformat()}
+        audit.record_of(key, actor, "api_key.revoke", before={"revoked_at": None}, after=after)
     return len(keys)
 
 

@@ -94,8 +94,24 @@ class TenantModel(models.Model):
         abstract = True
 
 
-class Membership(TenantModel):
+class AuditedModel(TenantModel):
+    """A row of configuration, with the kind and the name by which the audit trail tells of it."""
+
+    audit_kind: ClassVar[str]
+
+    class Meta:
+        abstract = True
+
+    @property
+    def audit_name(self) -> str:
+        """What people call the row."""
+        return str(self)
+
+
+class Membership(AuditedModel):
     """A user's role in an organization."""
+
+    audit_kind = "member"
 
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+")
     role = models.CharField(max_length=16, choices=[(r.value, r.value) for r in Role])
@@ -112,9 +128,16 @@ class Membership(TenantModel):
     def __str__(self) -> str:
         return f"{self.user_id} is {self.role}"
 
+    @property
+    def audit_name(self) -> str:
+        """The member's address."""
+        return self.user.email
 
-class Invitation(TenantModel):
+
+class Invitation(AuditedModel):
     """An offer of membership to an e-mail address; its token is in the mail alone."""
+
+    audit_kind = "invitation"
 
     email = models.EmailField(max_length=254)
     role = models.CharField(max_length=16, choices=[(r.value, r.value) for r in Role])
@@ -142,6 +165,11 @@ class Invitation(TenantModel):
     def __str__(self) -> str:
         return f"{self.email} as {self.role}"
 
+    @property
+    def audit_name(self) -> str:
+        """The address that is invited."""
+        return self.email
+
 
 class Erasure(models.Model):
     """An organization that was deleted, until its last calls are gone too. Belongs to nobody."""
@@ -154,8 +182,10 @@ class Erasure(models.Model):
         return str(self.id)
 
 
-class ApiKey(TenantModel):
+class ApiKey(AuditedModel):
     """A credential of applications. The secret itself is never stored."""
+
+    audit_kind = "api_key"
 
     name = models.CharField(max_length=120)
     user = models.ForeignKey(
@@ -261,8 +291,10 @@ class FormerMember(TenantModel):
         return f"{self.user_id} left"
 
 
-class SsoConnection(TenantModel):
+class SsoConnection(AuditedModel):
     """An organization's own identity provider, by OpenID Connect or by SAML."""
+
+    audit_kind = "sso_connection"
 
     kind = models.CharField(max_length=8, choices=[(k.value, k.value) for k in SsoKind])
     name = models.CharField(max_length=40)

@@ -69,16 +69,8 @@ def add_member(organization_id: UUID, *, user: User, role: Role, actor: Actor) -
         member, _ = Membership.objects.update_or_create(
             organization_id=organization_id, user=user, defaults={"role": role.value}
         )
-        audit.record(
-            organization_id,
-            actor,
-            action="member.set_role",
-            kind="member",
-            object_id=member.id,
-            name=user.email,
-            before=before,
-            after={"role": role.value},
-        )
+        after = {"role": role.value}
+        audit.record_of(member, actor, "member.set_role", before=before, after=after)
     return member
 
 
@@ -109,13 +101,10 @@ def create_key(
             created_by=actor.name,
         )
         secret = _add_secret(key)
-        audit.record(
-            organization_id,
+        audit.record_of(
+            key,
             actor,
-            action="api_key.create",
-            kind="api_key",
-            object_id=key.id,
-            name=key.name,
+            "api_key.create",
             after={
                 "scopes": key.scopes,
                 "allowed_networks": networks,
@@ -140,15 +129,8 @@ def rotate_key(organization_id: UUID, key_id: UUID, *, overlap: timedelta, actor
                 old.expires_at = ends
                 old.save(update_fields=["expires_at"])
         secret = _add_secret(key)
-        audit.record(
-            organization_id,
-            actor,
-            action="api_key.rotate",
-            kind="api_key",
-            object_id=key.id,
-            name=key.name,
-            after={"older_secrets_end_at": ends.isoformat()},
-        )
+        after = {"older_secrets_end_at": ends.isoformat()}
+        audit.record_of(key, actor, "api_key.rotate", after=after)
     return NewKey(key, secret)
 
 
@@ -158,16 +140,8 @@ def revoke_key(organization_id: UUID, key_id: UUID, *, actor: Actor) -> None:
         key = _live_key(organization_id, key_id)
         key.revoked_at = timezone.now()
         key.save(update_fields=["revoked_at"])
-        audit.record(
-            organization_id,
-            actor,
-            action="api_key.revoke",
-            kind="api_key",
-            object_id=key.id,
-            name=key.name,
-            before={"revoked_at": None},
-            after={"revoked_at": key.revoked_at.isoformat()},
-        )
+        after = {"revoked_at": key.revoked_at.isoformat()}
+        audit.record_of(key, actor, "api_key.revoke", before={"revoked_at": None}, after=after)
 
 
 def create_user(email: str, password: str | None) -> User:

@@ -22,15 +22,9 @@ def join_by_sso(connection: SsoConnection, user: User, *, source: str) -> None:
             **of, defaults={"role": connection.default_role}
         )
         if made:
-            audit.record(
-                connection.organization_id,
-                Actor("user", user.id, user.email, source),
-                action="member.join",
-                kind="member",
-                object_id=member.id,
-                name=user.email,
-                after={"role": member.role, "by": connection.name},
-            )
+            actor = Actor("user", user.id, user.email, source)
+            after = {"role": member.role, "by": connection.name}
+            audit.record_of(member, actor, "member.join", after=after)
 
 
 def remember_leaving(sender: type[Membership], instance: Membership, **more: Any) -> None:

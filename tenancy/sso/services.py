@@ -83,7 +83,7 @@ def create_connection(
         _apply(made, replace(details, default_role=details.default_role or Role.MEMBER))
         _check_complete(made)
         made.save(force_insert=True)
-        _record(made, actor, "sso.create", after=_told(made))
+        audit.record_of(made, actor, "sso.create", after=_told(made))
     return made
 
 
@@ -107,7 +107,7 @@ def change_connection(
             raise invalid("required", "Prove an e-mail domain first, or nobody could sign in.")
         found.save()
         renewed = {"client_secret": "renewed"} if details.client_secret else {}
-        _record(found, actor, "sso.update", before=before, after=_told(found) | renewed)
+        audit.record_of(found, actor, "sso.update", before=before, after=_told(found) | renewed)
     return found
 
 
@@ -115,10 +115,9 @@ def delete_connection(organization_id: UUID, connection_id: UUID, *, actor: Acto
     """Ends a connection; its people keep their accounts and sign in another way from then on."""
     with tenant_scope(organization_id):
         found = connection_of(organization_id, connection_id)
-        before = _told(found)
+        audit.record_of(found, actor, "sso.delete", before=_told(found))
         SocialAccount.objects.filter(provider=str(found.id)).delete()
         found.delete()
-        _record(found, actor, "sso.delete", before=before, object_id=connection_id)
 
 
 def add_domain(
@@ -144,7 +143,7 @@ def add_domain(
         except IntegrityError:
             told = f"{clean} belongs to a connection already."
             raise RouterError(409, "already_exists", told, param="domain") from None
-        _record(found, actor, "sso.add_domain", after={"domain": clean})
+        audit.record_of(found, actor, "sso.add_domain", after={"domain": clean})
     return added
 
 
@@ -158,7 +157,7 @@ def remove_domain(
         if found.required and domain.verified_at and not others:
             raise invalid("domain", "Single sign-on is required, and this is its last domain.")
         domain.delete()
-        _record(found, actor, "sso.remove_domain", before={"domain": domain.domain})
+        audit.record_of(found, actor, "sso.remove_domain", before={"domain": domain.domain})
 
 
 def verify_domain(
@@ -192,7 +191,7 @@ def verify_domain(
             raise RouterError(409, "domain_taken", told, param="domain") from None
         by = "dns" if lookup else "operator"
         after = {"domain": domain.domain, "by": by}
-        _record(found, actor, "sso.verify_domain", after=after)
+        audit.record_of(found, actor, "sso.verify_domain", after=after)
     return domain
 
 
@@ -346,22 +345,3 @@ def _aad(connection: SsoConnection) -> str:
 def _told(connection: SsoConnection) -> dict[str, Any]:
     names = ("name", "kind", "default_role", "required", "issuer", "client_id")
     return {name: getattr(connection, name) for name in (*names, "idp_entity_id", "idp_sso_url")}
-
-
-def _record(
-    connection: SsoConnection,
-    actor: Actor,
-    action: str,
-    *,
-    object_id: UUID | None = None,
-    **what: Any,
-) -> None:
-    audit.record(
-        connection.organization_id,
-        actor,
-        action=action,
-        kind="sso_connection",
-        object_id=object_id or connection.id,
-        name=connection.name,
-        **what,
-    )
