@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Literal
-
-if TYPE_CHECKING:
-    from routing.http1 import Connection
+from typing import Literal, Protocol
 
 Kind = Literal[
     "connect",
@@ -36,6 +33,21 @@ class UpstreamError(Exception):
         self.sent = sent
 
 
+class Source(Protocol):
+    """The connection that an answer comes by, as its reader needs it."""
+
+    loop: asyncio.AbstractEventLoop
+
+    def resume(self) -> None:
+        """Let more of the body come."""
+
+    def too_large(self) -> None:
+        """Give the call up: its body is over the bound."""
+
+    def fail(self, message: str, *, kind: Kind) -> None:
+        """Give the call up for another reason."""
+
+
 class Response:
     """The answer of a provider: its head is here, its body comes in pieces.
 
@@ -60,7 +72,7 @@ class Response:
         self.status = 0
         self.headers: dict[bytes, bytes] = {}
         self.complete = False
-        self.connection: Connection | None = None
+        self.connection: Source | None = None
         self.error: UpstreamError | None = None
         self.parts: list[bytes] = []
         self.size = 0
@@ -113,7 +125,7 @@ class Response:
         if self.connection is not None:
             self.connection.fail("The call was given up here", kind="reset")
 
-    async def _wait(self, connection: Connection) -> None:
+    async def _wait(self, connection: Source) -> None:
         self._waiter = waiter = connection.loop.create_future()
         try:
             await waiter

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import gzip
 import json
 import math
 import struct
@@ -18,6 +17,7 @@ import pytest
 from catalog.sandbox.models import MODELS
 from catalog.sandbox.schema_example import example
 from catalog.sandbox.tokens import count, split
+from tests.openai_shape import conforms
 
 from . import sandbox_process
 from .sandbox_process import (
@@ -25,7 +25,6 @@ from .sandbox_process import (
     CHAT,
     EMBEDDINGS,
     MESSAGES,
-    PROTOCOL,
     WEATHER,
     Answer,
     Server,
@@ -47,29 +46,6 @@ def ai(server: Server) -> Iterator[openai.OpenAI]:
         base_url=f"{server.url}/v1", api_key="x", max_retries=0, default_headers=AT_ONCE
     ) as client:
         yield client
-
-
-@pytest.fixture(scope="session")
-def openapi() -> dict[str, Any]:
-    path = PROTOCOL / "openai_openapi.json.gz"
-    if not path.exists():
-        pytest.skip("shared/data/protocol/openai_openapi.json.gz is not here")
-    return nullable(json.loads(gzip.decompress(path.read_bytes())))
-
-
-def nullable(node: Any) -> Any:
-    """OpenAPI 3.0's ``nullable`` in the words of JSON schema."""
-    if isinstance(node, list):
-        return [nullable(one) for one in node]
-    if not isinstance(node, dict):
-        return node
-    plain = {key: nullable(value) for key, value in node.items() if key != "nullable"}
-    return {"anyOf": [plain, {"type": "null"}]} if node.get("nullable") is True else plain
-
-
-def validate(openapi: dict[str, Any], name: str, document: Any) -> None:
-    schema = {"$ref": f"#/components/schemas/{name}", "components": openapi["components"]}
-    jsonschema.Draft202012Validator(schema).validate(document)
 
 
 def arguments(answer: Answer) -> list[tuple[str, Any]]:
@@ -101,15 +77,13 @@ def test_tokens_joined_are_the_text(text: str) -> None:
         {"model": "sandbox-reasoning"},
     ],
 )
-def test_chat_is_as_openai_describes_it(
-    server: Server, openapi: dict[str, Any], fields: dict[str, Any]
-) -> None:
+def test_chat_is_as_openai_describes_it(server: Server, fields: dict[str, Any]) -> None:
     plain = server.chat(**fields, seed=1).json
-    validate(openapi, "CreateChatCompletionResponse", plain)
+    conforms(plain, "CreateChatCompletionResponse")
     streamed = server.chat(**fields, seed=1, stream=True, stream_options={"include_usage": True})
     assert streamed.data[-1] == "[DONE]"
     for event in streamed.events:
-        validate(openapi, "CreateChatCompletionStreamResponse", event)
+        conforms(event, "CreateChatCompletionStreamResponse")
     assert streamed.events[-1]["usage"] == plain["usage"]
     assert all(event["usage"] is None for event in streamed.events[:-1])
     finishes = [c["finish_reason"] for e in streamed.events for c in e["choices"]]
@@ -120,15 +94,13 @@ def test_chat_is_as_openai_describes_it(
     assert all("usage" not in event and event["choices"] for event in without.events)
 
 
-def test_other_documents_are_as_openai_describes_them(
-    server: Server, openapi: dict[str, Any]
-) -> None:
+def test_other_documents_are_as_openai_describes_them(server: Server) -> None:
     vectors = server.post(EMBEDDINGS, {"model": "sandbox-embed", "input": ["a", "b"]})
-    validate(openapi, "CreateEmbeddingResponse", vectors.json)
+    conforms(vectors.json, "CreateEmbeddingResponse")
     listed = server.call("GET", "/v1/models", authorization="Bearer x")
-    validate(openapi, "ListModelsResponse", listed.json)
+    conforms(listed.json, "ListModelsResponse")
     error = server.chat(sandbox={"status": 429})
-    validate(openapi, "ErrorResponse", error.json)
+    conforms(error.json, "ErrorResponse")
 
 
 def test_openais_client_chats(ai: openai.OpenAI) -> None:

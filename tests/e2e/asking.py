@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import openai
 
 from tests.e2e.conftest import Caller
 
-Conforms = Callable[[Any, str], None]
 COMPLETION = "CreateChatCompletionResponse"
 CHUNK = "CreateChatCompletionStreamResponse"
 MOCKED = "gpt-4o-mini"

@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 import os
 import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-import jsonschema
 import pytest
 
 from tests.e2e import upstreams
 from tests.e2e.browsing import address, browser, house, open_page  # noqa: F401  are fixtures
 
-OPENAPI = upstreams.ROOT.parent / "shared" / "data" / "protocol" / "openai_openapi.json.gz"
 LEDGER_S = 10.0
 
 
@@ -172,30 +169,3 @@ def _connect(gateway: Gateway, preset: str, slug: str, base_url: str, *models: A
         base_url=base_url,
         models=models,
     )
-
-
-@pytest.fixture(scope="session")
-def conforms() -> Callable[[Any, str], None]:
-    """Checks a value against a schema of OpenAI's own description, named as it is there."""
-    if not OPENAPI.exists():
-        pytest.skip(f"../shared/data/protocol/{OPENAPI.name} is not here")
-    schemas = json.loads(gzip.decompress(OPENAPI.read_bytes()))["components"]["schemas"]
-    known = {"components": {"schemas": _with_null(schemas)}}
-
-    def check(value: Any, name: str) -> None:
-        schema = {**known, "$ref": f"#/components/schemas/{name}"}
-        errors = jsonschema.Draft202012Validator(schema).iter_errors(value)
-        told = [f"{error.json_path}: {error.message[:200]}" for error in errors]
-        assert not told, f"{name}: {told}"
-
-    return check
-
-
-def _with_null(schema: Any) -> Any:
-    """The same with ``nullable: true``, which JSON schema does not know, said in its own words."""
-    if isinstance(schema, list):
-        return [_with_null(item) for item in schema]
-    if not isinstance(schema, dict):
-        return schema
-    plain = {name: _with_null(value) for name, value in schema.items() if name != "nullable"}
-    return {"anyOf": [plain, {"type": "null"}]} if schema.get("nullable") is True else plain

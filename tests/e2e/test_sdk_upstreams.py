@@ -9,8 +9,9 @@ import pytest
 from pydantic import BaseModel
 
 from tests.e2e import upstreams
-from tests.e2e.asking import CHUNK, CLAUDE, COMPLETION, TOOL, Conforms, data_of, says, sync
+from tests.e2e.asking import CHUNK, CLAUDE, COMPLETION, TOOL, data_of, says, sync
 from tests.e2e.conftest import Caller
+from tests.openai_shape import conforms
 
 pytestmark = pytest.mark.e2e
 
@@ -19,7 +20,7 @@ pytestmark = pytest.mark.e2e
 class TestClaudeThroughOpenai:
     """The same client over aimock's Anthropic endpoint: the gateway translates."""
 
-    def test_a_completion_is_translated(self, caller: Caller, conforms: Conforms) -> None:
+    def test_a_completion_is_translated(self, caller: Caller) -> None:
         with sync(caller) as client:
             raw = client.chat.completions.with_raw_response.create(
                 model=CLAUDE, messages=says("Tell me about rivers."), max_tokens=100
@@ -34,7 +35,7 @@ class TestClaudeThroughOpenai:
         assert row["output_tokens"] == got.usage.completion_tokens
         assert row["cost_nano"] > 0
 
-    def test_a_stream_is_translated(self, caller: Caller, conforms: Conforms) -> None:
+    def test_a_stream_is_translated(self, caller: Caller) -> None:
         with (
             sync(caller) as client,
             client.chat.completions.with_streaming_response.create(
@@ -94,9 +95,7 @@ class TestLlama:
             )
         assert json.loads(raw.text)["timings"]["predicted_n"] == 8
 
-    def test_a_stream_says_what_the_whole_answer_says(
-        self, caller: Caller, conforms: Conforms
-    ) -> None:
+    def test_a_stream_says_what_the_whole_answer_says(self, caller: Caller) -> None:
         asked: Any = {"model": "tiny", "messages": says("Say hello"), "max_tokens": 16}
         with sync(caller) as client:
             whole = client.chat.completions.create(**asked, temperature=0)

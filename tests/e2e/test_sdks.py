@@ -9,8 +9,9 @@ import openai
 import pytest
 
 from tests.e2e import upstreams
-from tests.e2e.asking import CHUNK, CLAUDE, COMPLETION, MOCKED, TOOL, Conforms, data_of, says, sync
+from tests.e2e.asking import CHUNK, CLAUDE, COMPLETION, MOCKED, TOOL, data_of, says, sync
 from tests.e2e.conftest import Caller, Gateway
+from tests.openai_shape import conforms
 
 pytestmark = pytest.mark.e2e
 
@@ -39,7 +40,7 @@ class TestOpenaiSync:
         assert (row["status"], row["success"], row["stream"]) == (200, True, False)
         assert row["task_type"] == "chat"
 
-    def test_the_body_is_as_openai_describes_it(self, caller: Caller, conforms: Conforms) -> None:
+    def test_the_body_is_as_openai_describes_it(self, caller: Caller) -> None:
         with sync(caller) as client:
             raw = client.chat.completions.with_raw_response.create(
                 model=MOCKED, messages=says("Tell me about rivers.")
@@ -76,9 +77,7 @@ class TestOpenaiSync:
         assert all(chunk.choices for chunk in chunks)
         assert caller.row()["output_tokens"] == 17
 
-    def test_every_chunk_is_as_openai_describes_it(
-        self, caller: Caller, conforms: Conforms
-    ) -> None:
+    def test_every_chunk_is_as_openai_describes_it(self, caller: Caller) -> None:
         with (
             sync(caller) as client,
             client.chat.completions.with_streaming_response.create(
@@ -127,7 +126,7 @@ class TestOpenaiSync:
         arguments = "".join((p.function.arguments or "") for p in pieces if p.function)
         assert json.loads(arguments) == upstreams.WEATHER
 
-    def test_embeddings_keep_their_numbers(self, caller: Caller, conforms: Conforms) -> None:
+    def test_embeddings_keep_their_numbers(self, caller: Caller) -> None:
         """The client asks for base64 unless told otherwise, and decodes it."""
         with sync(caller) as client:
             raw = client.embeddings.with_raw_response.create(
@@ -139,7 +138,7 @@ class TestOpenaiSync:
         conforms(json.loads(raw.text), "CreateEmbeddingResponse")
         assert [row["task_type"] for row in caller.rows(2)] == ["embeddings", "embeddings"]
 
-    def test_models_are_listed(self, caller: Caller, conforms: Conforms) -> None:
+    def test_models_are_listed(self, caller: Caller) -> None:
         with sync(caller) as client:
             raw = client.models.with_raw_response.list()
             one = client.models.retrieve(MOCKED)
@@ -209,9 +208,7 @@ class TestErrors:
         rows = caller.rows(3)
         assert [row["status"] for row in rows] == [429, 429, 429]
 
-    def test_every_error_is_as_openai_describes_it(
-        self, caller: Caller, conforms: Conforms
-    ) -> None:
+    def test_every_error_is_as_openai_describes_it(self, caller: Caller) -> None:
         for model, text in (("gpt-99", "Hello"), (MOCKED, "A bad argument.")):
             with (
                 sync(caller, max_retries=0) as client,
