@@ -10,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 END_AFTER_S = 10.0
+REAPED_AFTER_S = 3.0
 
 
 def command_line(pid: int) -> str:
@@ -43,6 +44,25 @@ def end(pid: int, marks: tuple[str, ...], *, signals: tuple[signal.Signals, ...]
                 return True
             time.sleep(0.05)
     return True
+
+
+def is_gone(pid: int) -> bool:
+    """Whether the number is free, given a moment.
+
+    A dead process keeps its number until its parent takes notice, which a busy machine's first
+    process does late and that of some containers never.
+    """
+    deadline = time.monotonic() + REAPED_AFTER_S
+    while True:
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return True
+        except PermissionError:
+            return False  # somebody else's by now
+        if command_line(pid) or time.monotonic() >= deadline:
+            return False
+        time.sleep(0.05)
 
 
 def _is_it(pid: int, marks: tuple[str, ...]) -> bool:

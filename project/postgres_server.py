@@ -22,7 +22,6 @@ from pathlib import Path
 
 from project import leftovers
 from project.folder import Folder, StartRefused, free_port, lock_file, recall, remember
-from project.leftovers import command_line
 from project.supervisor import Program
 
 MAJOR_MIN = 15
@@ -80,7 +79,7 @@ class Cluster:
         except OSError:
             return False
         said_so = len(lines) >= 8 and lines[7].strip() == "ready"
-        return said_so and "postgres" in command_line(int(lines[0]))
+        return said_so and "postgres" in leftovers.command_line(int(lines[0]))
 
 
 def prepare(folder: Folder, password: str, *, forgetful: bool = False) -> Cluster:
@@ -301,8 +300,9 @@ def _port(folder: Folder, data: Path) -> int:
 def _clear_the_way(data: Path) -> None:
     """End a server that a killed supervisor left on this cluster; remove a stale lock.
 
-    PostgreSQL itself takes any living process of its user for the server that wrote the file,
-    and after a restart of the machine or container that number is often somebody else's.
+    PostgreSQL itself takes any process of its user for the server that wrote the file: also one
+    that is dead but still holds its number, and after a restart of the machine or container that
+    number is often somebody else's.
     """
     lock = data / "postmaster.pid"
     try:
@@ -310,5 +310,6 @@ def _clear_the_way(data: Path) -> None:
     except (FileNotFoundError, ValueError):
         return
     signals = (signal.SIGINT, signal.SIGQUIT, signal.SIGKILL)
-    if not leftovers.end(pid, ("postgres", str(data)), signals=signals) and command_line(pid):
+    leftovers.end(pid, ("postgres", str(data)), signals=signals)
+    if not leftovers.is_gone(pid):
         lock.unlink(missing_ok=True)

@@ -175,10 +175,27 @@ def test_a_postgres_left_running_by_a_killed_supervisor_is_ended_first(
 def test_a_stale_lock_with_the_number_of_another_process_is_no_obstacle(
     reachable: Path, start: Callable[[Path], Servers]
 ) -> None:
-    start(reachable).end()
+    first = start(reachable)
+    first.write("one")
+    first.end()
     lock = reachable / "postgres" / "postmaster.pid"
     lock.write_text(f"{os.getpid()}\n{reachable}/postgres\n0\n1\n\n127.0.0.1\n\nready\n")
-    assert start(reachable).urls
+    assert start(reachable).read()[0] == ["one"]
+
+
+def test_a_dead_server_that_nobody_has_taken_notice_of_is_no_obstacle(
+    reachable: Path, start: Callable[[Path], Servers]
+) -> None:
+    first = start(reachable)
+    first.write("one")
+    first.end()
+    uid, gid = postgres_server._user() or (None, None)
+    dead = subprocess.Popen(["true"], user=uid, group=gid, extra_groups=None if uid is None else [])
+    wait_until(lambda: not Path(f"/proc/{dead.pid}/cmdline").read_text())
+    lock = reachable / "postgres" / "postmaster.pid"
+    lock.write_text(f"{dead.pid}\n{reachable}/postgres\n0\n1\n\n127.0.0.1\n\nready\n")
+    assert start(reachable).read()[0] == ["one"]
+    dead.wait()
 
 
 def test_two_folders_run_side_by_side(reachable: Path, start: Callable[[Path], Servers]) -> None:
