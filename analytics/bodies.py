@@ -48,8 +48,11 @@ class Bodies:
 def bodies(organization_id: UUID, call_id: UUID) -> Bodies | None:
     """What was asked and answered; None where it was not stored, expired, or does not open."""
     row = CallBodies.objects.filter(organization_id=organization_id, call_id=call_id).first()
-    if row is None:
-        return None
+    return None if row is None else opened(row)
+
+
+def opened(row: CallBodies) -> Bodies | None:
+    """What a row holds; None where it does not open with this installation's key."""
     try:
         return Bodies(
             _open(row, REQUEST, bytes(row.request), row.request_bytes),

@@ -10,16 +10,13 @@ from django.conf import settings
 from django.contrib import messages
 from django.http import HttpResponse, HttpResponseRedirect
 from django.http.response import HttpResponseBase
-from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_safe
 
-from analytics import export
 from analytics.ending import end_organization
+from analytics.export import export_organization
 from lib.errors import RouterError
-from tenancy import audit
 from tenancy.checks import invalid
 from tenancy.core import Role
-from tenancy.download import download
 from tenancy.models import Organization
 from tenancy.organization import FIELDS, change_organization
 from tenancy.pages import HOME, ORGANIZATION_IN_SESSION, MemberRequest, member_page, render_page
@@ -62,20 +59,8 @@ def organization_export(request: MemberRequest) -> HttpResponseBase:
     """Everything of the organization as lines of JSON, without a secret."""
     member = request.member
     member.require(Role.ADMIN)
-    if request.method == "GET":
-        audit.record(
-            member.organization_id,
-            member.actor(request),
-            action="organization.export",
-            kind="organization",
-            object_id=member.organization_id,
-            name=member.organization,
-        )
-    return download(
-        request,
-        export.everything(member.organization_id),
-        filename=f"organization-{timezone.localdate().isoformat()}.jsonl",
-        content_type="application/x-ndjson",
+    return export_organization(
+        request, member.organization_id, name=member.organization, actor=member.actor(request)
     )
 
 

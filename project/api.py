@@ -6,6 +6,7 @@ from ninja.errors import AuthenticationError, HttpError, ValidationError
 
 from analytics.api import router as calls
 from analytics.api_analytics import router as analytics
+from analytics.api_organization import router as organization_export
 from analytics.bodies_api import router as bodies
 from lib.errors import RouterError
 from preferences.api import router as preferences
@@ -39,6 +40,7 @@ api.add_router("/members", members)
 api.add_router("/invitations", invitations)
 api.add_router("/audit", audit)
 api.add_router("/organization", organization)
+api.add_router("/organization", organization_export)
 api.add_router("/organization/security", security)
 api.add_router("/organization/sso", sso)
 api.add_router("/providers", providers)

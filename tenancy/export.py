@@ -20,6 +20,8 @@ from tenancy.selectors import member_emails
 # Answers of the API hold what was told once.
 LEFT_OUT = {"tenancy.IdempotentAnswer", "tenancy.ApiKeySecret"}
 
+KIND = "kind"
+
 Fields = list["Field[Any, Any]"]
 
 
@@ -49,6 +51,15 @@ def told_fields(model: type[Model]) -> Fields:
     return [field for field in model._meta.concrete_fields if not isinstance(field, BinaryField)]
 
 
+def told_row(row: Model, fields: Fields) -> dict[str, Any]:
+    """A row by its columns, with the ``kind`` of thing it is; a column of that name gives way."""
+    name = row._meta.model_name
+    told = {field.attname: getattr(row, field.attname) for field in fields}
+    if KIND in told:
+        told[f"{name}_{KIND}"] = told.pop(KIND)
+    return {KIND: name, **told}
+
+
 def _rows(organization_id: UUID, model: type[Model]) -> Iterator[dict[str, Any]]:
     column = "id" if model is Organization else "organization_id"
     fields = told_fields(model)
@@ -63,7 +74,7 @@ def _rows(organization_id: UUID, model: type[Model]) -> Iterator[dict[str, Any]]
         return list(found.only(*(field.attname for field in fields))[:BATCH_ROWS])
 
     for row in in_batches(organization_id, read):
-        told = {field.attname: getattr(row, field.attname) for field in fields}
+        told = told_row(row, fields)
         if isinstance(row, Membership):
             told["email"] = emails.get(row.user_id)
-        yield {"kind": model._meta.model_name, **told}
+        yield told

@@ -15,7 +15,6 @@ from django.views.decorators.http import require_safe
 
 from tenancy import audit, trail
 from tenancy.core import Role
-from tenancy.download import csv_lines, download, json_array
 from tenancy.models import AuditEntry
 from tenancy.pages import (
     MemberRequest,
@@ -26,6 +25,7 @@ from tenancy.pages import (
 )
 from tenancy.selectors import PAGE_ROWS
 from tenancy.trail import TrailFilters
+from tenancy.trail_files import FORMATS, trail_file
 
 AUDIT_LOG = "/audit-log"
 TEMPLATE = "members/audit.html"
@@ -75,19 +75,10 @@ def export(request: MemberRequest) -> HttpResponseBase:
     """Every entry that passes the filters, streamed as CSV or JSON."""
     request.member.require(Role.ADMIN)
     kind = request.GET.get("format", "csv")
-    if kind not in ("csv", "json"):
+    if kind not in FORMATS:
         return HttpResponse("format is csv or json.", status=422, content_type="text/plain")
-    found = trail.rows(request.member.organization_id, _filters(request, _asked(request)))
-    name = f"audit-log-{timezone.localdate().isoformat()}.{kind}"
-    if kind == "json":
-        return download(request, json_array(found), filename=name, content_type="application/json")
-    table = ([_iso(row[column]) for column in trail.COLUMNS] for row in found)
-    return download(
-        request,
-        csv_lines(trail.COLUMNS, table),
-        filename=name,
-        content_type="text/csv; charset=utf-8",
-    )
+    filters = _filters(request, _asked(request))
+    return trail_file(request, request.member.organization_id, filters, kind=kind)
 
 
 def _entries(request: MemberRequest, filters: TrailFilters) -> tuple[list[AuditEntry], str, str]:
@@ -178,7 +169,3 @@ def _told(entry: AuditEntry, asked: dict[str, str]) -> dict[str, Any]:
 def _address(asked: dict[str, str], **more: str) -> str:
     query = urlencode({**asked, **more})
     return f"{AUDIT_LOG}?{query}" if query else AUDIT_LOG
-
-
-def _iso(value: object) -> object:
-    return value.isoformat() if isinstance(value, datetime) else value

@@ -20,6 +20,7 @@ from django.utils import timezone
 
 from analytics.ending import end_organization
 from analytics.erasure import erase_deleted, erase_ledger, expire_calls
+from analytics.export import summed_models
 from analytics.ledger import Ledger
 from analytics.models import Call, Rollup
 from lib.errors import RouterError
@@ -29,7 +30,7 @@ from tenancy.models import AuditEntry, Erasure, Organization, new_id
 from tenancy.organization import change_organization
 from tenancy.scope import tenant_scope
 from tenancy.services import add_member, create_key
-from tests.analytics.rows import row
+from tests.analytics.rows import row, said
 from tests.conftest import Cast, signed_in
 from tests.tenancy.samples import make_samples, tenant_column, tenant_models
 
@@ -257,6 +258,7 @@ class TestExport:
             "deployment",
             "userrouterpreferences",
             "auditentry",
+            "ssoconnection",
             "call",
         } <= kinds
         assert len([one for one in rows if one["kind"] == "call"]) == 3
@@ -264,6 +266,44 @@ class TestExport:
         for secret in ("sk-sample", committed.acme_key, "digest", "sealed"):
             assert secret not in text
         assert str(committed.rival.id) not in text
+
+    def test_it_holds_what_was_said_and_every_sum(
+        self, committed: Cast, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        acme = committed.acme.id
+        # Several batches of each.
+        monkeypatch.setattr("analytics.export.BATCH_BODIES", 2)
+        monkeypatch.setattr("analytics.export.BATCH_ROWS", 2)
+        write(acme, [1, 2])
+        ledger = Ledger(django_settings.DATABASE_INGEST_URL)
+        now_ms = time.time_ns() // 1_000_000
+        calls = [row(acme, now_ms - n * DAY_MS, chance=n) for n in range(5)]
+        ledger.write(calls, [said(call, b"asked %d" % n, b"hi") for n, call in enumerate(calls)])
+        # A body of another organization is sealed for that one alone.
+        foreign = row(committed.rival.id, now_ms, chance=9)
+        ledger.write([foreign], [said(foreign, b"rival secret", b"hi")])
+        ledger.close()
+        key = Client(headers={"Authorization": f"Bearer {committed.acme_key}"})
+        answer = key.get("/api/organization/export")
+        assert answer["Content-Type"] == "application/x-ndjson"
+        assert "attachment" in answer["Content-Disposition"]
+        text = b"".join(answer.streaming_content).decode()
+        rows = [json.loads(line) for line in text.splitlines()]
+        told = {one["call_id"]: one for one in rows if one["kind"] == "callbodies"}
+        assert {id_: one["request"]["text"] for id_, one in told.items()} == {
+            call["id"]: f"asked {n}" for n, call in enumerate(calls)
+        }
+        assert next(iter(told.values()))["answer"] == {"text": "hi", "size": 2, "is_cut": False}
+        assert "rival secret" not in text
+        for model in (Call, *summed_models()):
+            with tenant_scope(acme):
+                stored = model._base_manager.filter(organization_id=acme).count()
+            found = [one for one in rows if one["kind"] == model._meta.model_name]
+            assert len(found) == stored == len({json.dumps(one) for one in found}), model
+        sums = [one["calls"] for one in rows if one["kind"] == "rollup"]
+        assert sum(sums) == len([one for one in rows if one["kind"] == "call"])
+        with tenant_scope(acme):
+            assert AuditEntry.objects.get(action="organization.export").actor == "key acme key"
 
     def test_it_is_audited(self, cast: Cast, db: None) -> None:
         client = signed_in(cast.alice)

@@ -156,7 +156,9 @@ ROWS = [
         "401 401 401 401 401 401 204 404 401 403",
     ),
     Row("api/audit", "GET", "/api/audit", _READS),
+    Row("api/audit/export", "GET", "/api/audit/export", _READS),
     Row("api/audit/chain", "GET", "/api/audit/chain", _READS),
+    Row("api/organization/export", "GET", "/api/organization/export", _READS),
     Row("api/organization", "GET", "/api/organization", _READS),
     Row("api/organization", "PATCH", "/api/organization", _READS, {"time_zone": "UTC"}),
 ]
