@@ -19,6 +19,7 @@ from tenancy.api_audit import router as audit
 from tenancy.api_auth import AdminKey
 from tenancy.api_members import invitations, members
 from tenancy.api_organization import router as organization
+from tenancy.outside import AskFirstError
 from tenancy.sso.api import security, sso
 
 api = RestAPI(
@@ -56,6 +57,12 @@ v1 = NinjaAPI(
 v1.add_router("", gateway)
 
 api.add_exception_handler(Exception, broken)
+
+
+@api.exception_handler(AskFirstError)
+def asked_first(request: HttpRequest, why: AskFirstError) -> HttpResponse:
+    """No refusal: the transaction ends, and the request begins anew."""
+    raise why
 
 
 @api.exception_handler(RouterError)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -12,10 +10,8 @@ from ipaddress import ip_network
 from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 from uuid import UUID
 
-import redis
 from allauth.account.adapter import get_adapter
 from django.conf import settings
-from django.core.cache import cache
 from django.http import HttpRequest
 from django.utils import timezone
 from ninja.security import HttpBearer
@@ -24,10 +20,9 @@ from lib.errors import RouterError
 from lib.hashing import digest, looks_like_key
 from tenancy.core import Actor, Scope, is_inside
 from tenancy.models import ApiKey, ApiKeySecret
+from tenancy.pace import check_pace
 from tenancy.scope import tenant_scope
 from tenancy.selectors import organization_of_key
-
-log = logging.getLogger(__name__)
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -125,22 +120,12 @@ def _count(key_id: UUID) -> None:
     allowed = settings.API_REQUESTS_PER_MINUTE
     if not allowed:
         return
-    minute, second = divmod(int(time.time()), 60)
-    name = f"api-requests:{key_id.hex}:{minute}"
-    try:
-        cache.add(name, 0, 2 * 60)
-        count = cache.incr(name)
-    except (redis.RedisError, ValueError) as why:
-        log.warning("Requests to /api are not counted: %s", why)
-        return
-    if count > allowed:
-        raise RouterError(
-            429,
-            "rate_limit_exceeded",
-            f"This key may send {allowed:,} requests a minute to /api. Wait for the next one.",
-            type="rate_limit_error",
-            retry_after_s=60 - second,
-        )
+    check_pace(
+        f"api-requests:{key_id.hex}",
+        per_minute=allowed,
+        code="rate_limit_exceeded",
+        message=f"This key may send {allowed:,} requests a minute to /api. Wait for the next one.",
+    )
 
 
 def _note_use(key: ApiKey) -> None:

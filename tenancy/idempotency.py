@@ -4,7 +4,8 @@
 2. The key is claimed by a row, in the transaction of the request itself: effect and answer are
    committed together, or neither is.
 3. A second request under the key waits until the first is through, and gets its answer again.
-4. Another request under the same key is refused. What failed is forgotten, so it may be repeated.
+4. What another server has to say is asked before the transaction; see ``tenancy.outside``.
+5. Another request under the same key is refused. What failed is forgotten, so it may be repeated.
 
 Answers are kept for a day, sealed: that to the creation of a key holds the key.
 """
@@ -26,6 +27,7 @@ from django.utils import timezone
 from lib.errors import RouterError
 from lib.secretbox import open_, seal
 from tenancy.models import IdempotentAnswer, new_id
+from tenancy.outside import asking_outside
 from tenancy.scope import tenant_scope
 
 KEPT = timedelta(hours=24)
@@ -56,7 +58,8 @@ def answer_once(
     """
     if not (0 < len(key) <= KEY_CHARS_MAX and key.isascii() and key.isprintable()):
         raise _invalid(f"An Idempotency-Key has 1 to {KEY_CHARS_MAX} plain characters.")
-    try:
+
+    def carry_out() -> HttpResponseBase:
         with tenant_scope(organization_id):
             held = _claimed(organization_id, api_key_id, key, fingerprint)
             if bytes(held.fingerprint) != fingerprint:
@@ -68,6 +71,9 @@ def answer_once(
             response = run()
             _keep(held, response)
             return response
+
+    try:
+        return asking_outside(carry_out)
     except OperationalError as why:
         if getattr(why.__cause__, "sqlstate", "") != "55P03":  # lock_not_available
             raise

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
-import redis
 from django.conf import settings
-from django.core.cache import cache
 from django.db import connection
 
 from catalog.models import Provider
@@ -16,6 +14,7 @@ from lib.errors import RouterError
 from lib.netguard import parse_base_url
 from lib.secretbox import SecretError
 from routing.providers.check import Question, Result, check
+from tenancy.pace import check_pace
 from tenancy.scope import tenant_scope
 
 # So that the button is no means of knocking on other people's doors.
@@ -33,7 +32,12 @@ def check_provider(organization_id: UUID, slug: str) -> Result | None:
         question = None if provider is None else _question(provider)
     if question is None:
         return None
-    _count(organization_id)
+    check_pace(
+        f"provider-checks:{organization_id.hex}",
+        per_minute=CHECKS_PER_MINUTE_MAX,
+        code="too_many_checks",
+        message=f"At most {CHECKS_PER_MINUTE_MAX} tests a minute. Wait a little.",
+    )
     if not connection.in_atomic_block:
         # Back to the pool: others need it while this one waits.
         connection.close()
@@ -67,16 +71,3 @@ def _secret(provider: Provider) -> str | None:
         return open_secret(credential, provider)
     except (SecretError, ValueError):
         return None
-
-
-def _count(organization_id: UUID) -> None:
-    name = f"provider-checks:{organization_id.hex}"
-    try:
-        cache.add(name, 0, timeout=60)
-        count = cache.incr(name)
-    except (redis.RedisError, OSError, ValueError):
-        # Without Redis, or in the moment in which the minute ends, nothing is counted.
-        return
-    if count > CHECKS_PER_MINUTE_MAX:
-        message = f"At most {CHECKS_PER_MINUTE_MAX} tests a minute. Wait a little."
-        raise RouterError(429, "too_many_checks", message, retry_after_s=60)

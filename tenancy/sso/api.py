@@ -15,6 +15,7 @@ from tenancy.scope import tenant_scope
 from tenancy.selectors import organization
 from tenancy.sso import services
 from tenancy.sso.core import proof_name, proof_text
+from tenancy.sso.details import details_from
 from tenancy.sso.schemas import (
     ConnectionChange,
     ConnectionIn,
@@ -70,7 +71,7 @@ def create_connection(request: HttpRequest, body: ConnectionIn) -> Status[dict[s
     made = services.create_connection(
         mine.organization_id,
         kind=values.pop("kind"),
-        details=services.details_from(values),
+        details=details_from(values),
         actor=mine.actor(request),
     )
     return Status(201, _read(request, made.id))
@@ -92,7 +93,7 @@ def change_connection(
     services.change_connection(
         mine.organization_id,
         connection_id,
-        details=services.details_from(body.dict(exclude_unset=True)),
+        details=details_from(body.dict(exclude_unset=True)),
         actor=mine.actor(request),
     )
     return _read(request, connection_id)

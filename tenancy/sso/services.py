@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields, replace
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -22,6 +22,7 @@ from tenancy.pages import has_second_factor
 from tenancy.scope import tenant_scope
 from tenancy.sso import fields as checked
 from tenancy.sso.core import clean_domain, proof_name, proof_text
+from tenancy.sso.details import Details, asked, paced
 from tenancy.sso.dns import LookupFailedError
 
 CONNECTIONS_MAX = 10
@@ -40,41 +41,16 @@ def invalid(param: str, message: str) -> RouterError:
     return RouterError(422, "invalid_value", message, param=param)
 
 
-@dataclass(frozen=True, slots=True)
-class Details:
-    """What an organization says about its identity provider; None leaves a value as it is.
-
-    A SAML provider's own three values may come from its metadata, as XML or by its address.
-    """
-
-    name: str | None = None
-    default_role: str | None = None
-    required: bool | None = None
-    issuer: str | None = None
-    client_id: str | None = None
-    client_secret: str | None = None
-    metadata: str | None = None
-    metadata_url: str | None = None
-    idp_entity_id: str | None = None
-    idp_sso_url: str | None = None
-    idp_certificate: str | None = None
-
-
-def details_from(values: Mapping[str, Any]) -> Details:
-    """The details that a form or a JSON body holds."""
-    return Details(**{f.name: values[f.name] for f in fields(Details) if f.name in values})
-
-
 def create_connection(
     organization_id: UUID, *, kind: str, details: Details, actor: Actor
 ) -> SsoConnection:
     """A new connection, without domains; raises ``RouterError`` (422) naming the field.
 
-    Call it outside every scope: no transaction waits for the provider.
+    Call it outside every scope: no transaction waits for the provider. 429 past so many a minute.
     """
     if kind not in set(SsoKind):
         raise invalid("kind", f"Choose one of: {', '.join(SsoKind)}.")
-    details = _asked(kind, details)
+    details = asked(organization_id, kind, details)
     with tenant_scope(organization_id):
         if SsoConnection.objects.filter(organization_id=organization_id).count() >= CONNECTIONS_MAX:
             raise invalid("kind", f"An organization has at most {CONNECTIONS_MAX} connections.")
@@ -96,7 +72,7 @@ def change_connection(
     """
     with tenant_scope(organization_id):
         found = connection_of(organization_id, connection_id)
-    details = _asked(found.kind, details, issuer=found.issuer)
+    details = asked(organization_id, found.kind, details, issuer=found.issuer)
     with tenant_scope(organization_id):
         found = connection_of(organization_id, connection_id)
         before = _told(found)
@@ -242,17 +218,6 @@ def open_client_secret(connection: SsoConnection) -> str:
     return open_(keys, bytes(connection.secret_sealed), aad=_aad(connection)).decode()
 
 
-def _asked(kind: str, details: Details, *, issuer: str = "") -> Details:
-    """The details with what the provider says of itself; ``issuer`` was asked already."""
-    if kind == SsoKind.SAML:
-        if not details.metadata_url:
-            return details
-        return replace(details, metadata=checked.fetched_metadata(details.metadata_url))
-    if details.issuer is None or details.issuer.strip() == issuer:
-        return replace(details, issuer=None)
-    return replace(details, issuer=checked.issuer(details.issuer))
-
-
 def _apply(connection: SsoConnection, details: Details) -> None:
     if details.name is not None:
         connection.name = checked.line(details.name, "name", chars_max=40, needed=True)
@@ -319,7 +284,7 @@ def _check_complete(connection: SsoConnection) -> None:
 def _look_for_proof(domain: SsoDomain, lookup: TxtLookup) -> None:
     name = proof_name(domain.domain)
     try:
-        records = lookup(name)
+        records = paced(domain.organization_id, lookup, name)
     except LookupFailedError:
         told = "DNS does not answer here. The operator can run: manage sso verify-domain."
         raise RouterError(503, "dns_unavailable", told, param="domain") from None

@@ -30,6 +30,7 @@ from tenancy.pages import (
 from tenancy.scope import tenant_scope
 from tenancy.sso import services
 from tenancy.sso.core import proof_name, proof_text
+from tenancy.sso.details import details_from
 from tenancy.sso.selectors import connections
 
 _PAGE = "tenancy/security.html"
@@ -71,7 +72,7 @@ def create(request: MemberRequest) -> HttpResponse:
         made = services.create_connection(
             request.member.organization_id,
             kind=kind,
-            details=services.details_from(_given(request)),
+            details=details_from(_given(request)),
             actor=request.member.actor(request),
         )
     except RouterError as why:
@@ -94,7 +95,7 @@ def change(request: MemberRequest, connection_id: UUID) -> HttpResponse:
         services.change_connection(
             request.member.organization_id,
             connection_id,
-            details=services.details_from(given),
+            details=details_from(given),
             actor=request.member.actor(request),
         )
     except RouterError as why:

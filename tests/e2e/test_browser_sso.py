@@ -22,7 +22,8 @@ from tenancy.core import SYSTEM
 from tenancy.models import SsoConnection, User
 from tenancy.pages import memberships_of
 from tenancy.scope import tenant_scope
-from tenancy.sso.services import Details, add_domain, create_connection, verify_domain
+from tenancy.sso.details import Details
+from tenancy.sso.services import add_domain, create_connection, verify_domain
 from tests.e2e import upstreams
 from tests.e2e.browsing import Open
 from tests.e2e.pages_server import House

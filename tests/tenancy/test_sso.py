@@ -19,7 +19,7 @@ import pytest
 import requests
 from allauth.mfa.totp.internal.auth import TOTP, generate_totp_secret
 from django.core.management import CommandError, call_command
-from django.db import connection
+from django.db import connection, connections
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
@@ -28,11 +28,11 @@ from tenancy.core import SYSTEM
 from tenancy.models import AuditEntry, SsoConnection, SsoDomain, User
 from tenancy.scope import tenant_scope
 from tenancy.sso.core import clean_domain, domain_of, proof_name, proof_text
+from tenancy.sso.details import Details
 from tenancy.sso.dns import LookupFailedError, read_answer
 from tenancy.sso.http import ANSWER_BYTES_MAX, guarded_session
 from tenancy.sso.selectors import find_connection, route_of
 from tenancy.sso.services import (
-    Details,
     add_domain,
     change_connection,
     create_connection,
@@ -40,7 +40,7 @@ from tenancy.sso.services import (
     remove_domain,
     verify_domain,
 )
-from tests.conftest import Cast
+from tests.conftest import Cast, signed_in
 from tests.tenancy.saml_idp import IdentityProvider
 
 PAGE = "/organization/security"
@@ -576,3 +576,59 @@ def test_the_operator_vouches_where_dns_cannot(cast: Cast, issuer: str) -> None:
     call_command("sso", "list", *of, "--json", stdout=out)
     (row,) = json.loads(out.getvalue())
     assert row["verified_at"]
+
+
+def test_no_transaction_waits_for_a_provider_even_once_only(committed: Cast) -> None:
+    held: list[bool] = []
+    asking, provider = connections["default"], Provider()
+
+    def answer(path: str) -> tuple[int, dict[str, str], bytes]:
+        held.append(asking.in_atomic_block)
+        return provider.answer(path)
+
+    key = {"Authorization": f"Bearer {committed.acme_key}", "Idempotency-Key": "k1"}
+    with serving(answer) as provider.url:
+        body = {"kind": "oidc", "name": "Okta", "client_id": "i", "client_secret": "s" * 9}
+        client = Client(headers=key)
+        first, second = (
+            client.post(API, body | {"issuer": provider.url}, content_type="application/json")
+            for _ in range(2)
+        )
+        body |= {"issuer": f"{provider.url}/x"}
+        other = client.post(API, body, content_type="application/json")
+    assert (first.status_code, second.status_code) == (201, 201)
+    assert first.content == second.content
+    assert second["Idempotency-Replayed"] == "true"
+    assert other.json()["code"] == "idempotency_key_invalid"
+    assert held == [False], "asked once, by nobody who holds a transaction"
+    with tenant_scope(committed.acme.id):
+        assert SsoConnection.objects.filter(organization_id=committed.acme.id).count() == 1
+
+
+def test_what_a_provider_says_wrong_may_be_repeated_under_the_same_key(committed: Cast) -> None:
+    told = {"kind": "saml", "name": "Okta", "metadata_url": "http://127.0.0.1:9/"}
+    key = {"Authorization": f"Bearer {committed.acme_key}", "Idempotency-Key": "k2"}
+    for _ in range(2):
+        answer = Client(headers=key).post(API, told, content_type="application/json")
+        assert (answer.status_code, answer.json()["field"]) == (422, "metadata_url")
+
+
+@pytest.mark.django_db
+def test_providers_are_asked_so_often_a_minute(cast: Cast, issuer: str, monkeypatch: Any) -> None:
+    monkeypatch.setattr("tenancy.sso.details.QUESTIONS_PER_MINUTE_MAX", 2)
+    body = {"kind": "oidc", "name": "Okta", "client_id": "i", "client_secret": "s" * 9}
+    client = Client(headers={"Authorization": f"Bearer {cast.acme_key}"})
+    answers = [
+        client.post(API, body | {"issuer": issuer}, content_type="application/json")
+        for _ in range(5)
+    ]
+    # The minute may turn in between, but not three times.
+    assert answers[0].status_code == 201
+    refused = [answer for answer in answers if answer.status_code != 201]
+    assert refused
+    for answer in refused:
+        assert (answer.status_code, answer.json()["code"]) == (429, "too_many_questions")
+        assert 0 < int(answer["Retry-After"]) <= 60
+    shown = signed_in(cast.alice).post(f"{PAGE}/sso", body | {"issuer": issuer})
+    assert shown.status_code == 429
+    assert b"a minute" in shown.content

@@ -15,8 +15,8 @@ from tenancy.models import AuditEntry, Membership, SsoConnection, User
 from tenancy.pages import memberships_of
 from tenancy.scope import tenant_scope
 from tenancy.services import add_member, create_user
+from tenancy.sso.details import Details
 from tenancy.sso.services import (
-    Details,
     add_domain,
     change_connection,
     create_connection,
