@@ -12,8 +12,8 @@ from django.conf import settings
 from analytics.call_selectors import Cursor
 from analytics.costs import cost_lines
 from analytics.models import Call
-from analytics.story import milliseconds
 from catalog.pricing import FEMTO_PER_NANO
+from lib.figures import count, duration
 from lib.money import format_usd
 
 PLAYGROUND = "Playground"
@@ -27,11 +27,11 @@ def shown(call: Call, names: Mapping[UUID, str]) -> dict[str, Any]:
         "call": call,
         "status": _status(call),
         "key": _caller(call, names),
-        "input": f"{call.input_tokens:,}",
-        "output": f"{call.output_tokens:,}",
+        "input": count(call.input_tokens),
+        "output": count(call.output_tokens),
         "cost": format_usd(call.cost_nano),
-        "latency": milliseconds(call.latency_ms),
-        "first_token": "" if call.first_token_ms is None else milliseconds(call.first_token_ms),
+        "latency": duration(call.latency_ms),
+        "first_token": "" if call.first_token_ms is None else duration(call.first_token_ms),
         # A live row finds its place by this, be it late.
         "cursor": str(Cursor(call.created_at, call.id)),
     }
@@ -82,7 +82,7 @@ def _used(kind: str, quantity: int) -> str:
     """A kind of usage with its quantity: ``Input 1,204 tokens``."""
     words = KINDS.get(kind, kind.replace("_", " "))
     unit = {"web_search": "searches", "request": ""}.get(kind, "tokens")
-    return f"{words.capitalize()} {quantity:,} {unit}".rstrip()
+    return f"{words.capitalize()} {count(quantity)} {unit}".rstrip()
 
 
 def _status(call: Call) -> tuple[str, str]:

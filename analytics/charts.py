@@ -2,22 +2,24 @@
 
 A colour is a token such as ``$c3``: ``static/js/charts.js`` puts in what the theme says. Times are
 the organization's own clock without an offset, because plotly knows no zones. Each figure carries a
-sentence with its finding and the table of what it shows, for those who do not see it.
+sentence with its finding and the ``table`` of what it shows, for those who do not see it and for
+hovers; its ``sheet`` is the same in exact values with offsets, for a file.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from itertools import pairwise
+from itertools import pairwise, zip_longest
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from analytics.core import percentile_ms
-from analytics.overview import Tally, by_bar, counted, milliseconds, percent
+from analytics.overview import Tally, by_bar
 from analytics.series import Route, Sums
 from analytics.spans import Bars
-from lib.money import NANO_PER_USD, format_usd
+from lib.figures import DASH, count, counted, duration, percent
+from lib.money import NANO_PER_USD, dollars, format_usd
 
 SERIES_MAX = 8
 ROUTES_MAX = 8
@@ -25,9 +27,16 @@ ROUTES_MAX = 8
 FEW_POINTS = 2
 NOBODY = "no provider"
 OTHER = "Other"
+EARLIER = "Previous period"
 PERCENTILES = (("p50", 0.5, "$c1"), ("p95", 0.95, "$c2"), ("p99", 0.99, "$c3"))
 # Providers that many have keep their colour on every page and in every organization.
 _COLOURS = ("openai", "anthropic", "google", "mistral", "groq", "deepseek", "xai", "together")
+# The steps of an axis of dollars, and how an amount on it is written: plotly's own way is 50\u00b5.
+_USD_TICKS = [
+    {"dtickrange": [None, 0.0099], "value": "$,.9~f"},
+    {"dtickrange": [0.0099, 0.99], "value": "$,.2f"},
+    {"dtickrange": [0.99, None], "value": "$,.0f"},
+]
 _ERRORS = (("4xx", "$warn"), ("429", "$c4"), ("5xx", "$bad"))
 
 Figure = dict[str, Any]
@@ -51,7 +60,6 @@ def spend(
             "name": name,
             **times,
             "y": [_dollars(value) for value in values],
-            "hovertemplate": "$%{y:,.4~f}",
         }
         if as_bars:
             data.append(trace | {"type": "bar", "marker": {"color": colours[name]}})
@@ -62,43 +70,28 @@ def spend(
                 | {"type": "scatter", "mode": "lines", "stackgroup": "one", "line": line}
                 | {"fillcolor": colours[name]}
             )
+    courses: dict[str, Sequence[int]] = {**shown}
     if before is not None:
-        data.append(
-            {
-                "name": "Previous period",
-                **times,
-                "y": [_dollars(one.cost_nano) for one in before[: len(bars)]],
-                "type": "scatter",
-                "mode": "lines",
-                "line": {"dash": "dot", "width": 1.5, "color": "$mute"},
-                "hovertemplate": "$%{y:,.4~f}",
-            }
-        )
+        earlier = courses[EARLIER] = [one.cost_nano for one in before[: len(bars)]]
+        data.append(_earlier([_dollars(value) for value in earlier], times))
     total = sum(map(sum, costs.values()))
     finding = "Nothing was spent."
     if total:
         first, values = next(iter(shown.items()))
         share = percent(sum(values) / total)
         finding = f"{format_usd(total)} in all; {first} has the largest part, {share}."
-    layout = {"barmode": "stack", "yaxis": {"tickprefix": "$"}, **_time_axis(bars)}
-    table = {
-        "columns": ["Time", *shown],
-        "rows": [
-            [when, *(format_usd(values[i]) for values in shown.values())]
-            for i, when in enumerate(_labels(bars, zone))
-        ],
-    }
-    return _figure(data, layout, f"Spend by provider. {finding}", table, is_empty=not total)
+    layout = {"barmode": "stack", "yaxis": {"tickformatstops": _USD_TICKS}, **_time_axis(bars)}
+    tables = _tables(courses, bars, zone, say=format_usd, write=dollars)
+    return _figure(data, layout, f"Spend by provider. {finding}", tables, is_empty=not total)
 
 
 def latency(buckets: Sequence[Mapping[int, int]], bars: Bars, zone: ZoneInfo) -> Figure:
     """Percentiles of the latency of successful calls over time."""
     times = _times(bars, zone)
     data = []
-    courses = []
+    courses: dict[str, list[int | None]] = {}
     for name, share, colour in PERCENTILES:
-        course = [_rounded(percentile_ms(one, share)) for one in buckets]
-        courses.append(course)
+        course = courses[name] = [_rounded(percentile_ms(one, share)) for one in buckets]
         data.append(
             {
                 "name": name,
@@ -108,30 +101,23 @@ def latency(buckets: Sequence[Mapping[int, int]], bars: Bars, zone: ZoneInfo) ->
                 "mode": "lines+markers" if _is_sparse(course) else "lines",
                 "connectgaps": False,
                 "line": {"width": 1.6, "color": colour},
-                "hovertemplate": "%{y:,.0f} ms",
             }
         )
-    known = [value for value in courses[1] if value is not None]
+    known = [value for value in courses["p95"] if value is not None]
     finding = "No successful requests."
     if known:
-        low, high = milliseconds(min(known)), milliseconds(max(known))
+        low, high = duration(min(known)), duration(max(known))
         finding = f"p95 between {low} and {high}."
     ticks = [50, 100, 200, 500, 1000, 2000, 5000, 10_000, 20_000, 60_000]
     axis = {
         "type": "log",
         "rangemode": "normal",
         "tickvals": ticks,
-        "ticktext": [milliseconds(t).replace(".00", "") for t in ticks],
-    }
-    table = {
-        "columns": ["Time", *(name for name, _, _ in PERCENTILES)],
-        "rows": [
-            [when, *(milliseconds(course[i]) for course in courses)]
-            for i, when in enumerate(_labels(bars, zone))
-        ],
+        "ticktext": [_round_duration(t) for t in ticks],
     }
     layout = {"yaxis": axis, **_time_axis(bars)}
-    return _figure(data, layout, f"Latency percentiles. {finding}", table, is_empty=not known)
+    tables = _tables(courses, bars, zone, say=duration)
+    return _figure(data, layout, f"Latency percentiles. {finding}", tables, is_empty=not known)
 
 
 def errors(rows: Sequence[Sums], bars: Bars, zone: ZoneInfo) -> Figure:
@@ -148,7 +134,6 @@ def errors(rows: Sequence[Sums], bars: Bars, zone: ZoneInfo) -> Figure:
             "y": counts[name],
             "type": "bar",
             "marker": {"color": colour},
-            "hovertemplate": "%{y:,}",
         }
         for name, colour in _ERRORS
     ]
@@ -158,15 +143,9 @@ def errors(rows: Sequence[Sums], bars: Bars, zone: ZoneInfo) -> Figure:
     if failed:
         worst = max(counts, key=lambda name: sum(counts[name]))
         finding = f"{failed:,} of {counted(calls)}, {percent(failed / calls)}; most are {worst}."
-    table = {
-        "columns": ["Time", *counts],
-        "rows": [
-            [when, *(f"{values[i]:,}" for values in counts.values())]
-            for i, when in enumerate(_labels(bars, zone))
-        ],
-    }
+    tables = _tables(counts, bars, zone, say=count)
     layout = {"barmode": "stack", **_time_axis(bars)}
-    return _figure(data, layout, f"Errors by status code. {finding}", table, is_empty=not failed)
+    return _figure(data, layout, f"Errors by status code. {finding}", tables, is_empty=not failed)
 
 
 def requests(
@@ -185,32 +164,18 @@ def requests(
             "y": values,
             "type": "bar",
             "marker": {"color": colour},
-            "hovertemplate": "%{y:,}",
         }
         for name, values, colour in parts
     ]
+    courses = {name: values for name, values, _ in parts}
     if before is not None:
-        data.append(
-            {
-                "name": "Previous period",
-                **_times(bars, zone),
-                "y": [one.calls for one in before[: len(bars)]],
-                "type": "scatter",
-                "mode": "lines",
-                "line": {"dash": "dot", "width": 1.5, "color": "$mute"},
-                "hovertemplate": "%{y:,}",
-            }
-        )
-    count = sum(one.calls for one in tallies)
-    table = {
-        "columns": ["Time", *(name for name, _, _ in parts)],
-        "rows": [
-            [when, *(f"{values[i]:,}" for _, values, _ in parts)]
-            for i, when in enumerate(_labels(bars, zone))
-        ],
-    }
+        earlier = courses[EARLIER] = [one.calls for one in before[: len(bars)]]
+        data.append(_earlier(earlier, _times(bars, zone)))
+    calls = sum(one.calls for one in tallies)
+    tables = _tables(courses, bars, zone, say=count)
     layout = {"barmode": "stack", **_time_axis(bars)}
-    return _figure(data, layout, f"Requests. {count:,} in all.", table, is_empty=not count)
+    label = f"Requests. {count(calls)} in all."
+    return _figure(data, layout, label, tables, is_empty=not calls)
 
 
 def fallbacks(routes: Sequence[Route]) -> Figure:
@@ -224,7 +189,7 @@ def fallbacks(routes: Sequence[Route]) -> Figure:
             "orientation": "h",
             "x": [calls for _, calls in reversed(shown)],
             "y": [name for name, _ in reversed(shown)],
-            "text": [f"{calls:,}" for _, calls in reversed(shown)],
+            "text": [count(calls) for _, calls in reversed(shown)],
             "marker": {"color": "$c1"},
             "hovertemplate": "%{y}: %{x:,}<extra></extra>",
         }
@@ -233,9 +198,10 @@ def fallbacks(routes: Sequence[Route]) -> Figure:
     finding = "No request fell back."
     if routes:
         finding = f"{counted(total)}; the most frequent route is {shown[0][0]}, {shown[0][1]:,}."
-    table = {
-        "columns": ["Route", "Requests"],
-        "rows": [[name, f"{calls:,}"] for name, calls in shown],
+    columns = ["Route", "Requests"]
+    tables = {
+        "table": {"columns": columns, "rows": [[name, count(calls)] for name, calls in shown]},
+        "sheet": {"columns": columns, "rows": shown},
     }
     layout = {
         "hovermode": "closest",
@@ -243,7 +209,7 @@ def fallbacks(routes: Sequence[Route]) -> Figure:
         "xaxis": {"rangemode": "tozero", "showgrid": True, "fixedrange": True},
         "yaxis": {"type": "category", "showgrid": False, "nticks": ROUTES_MAX + 1},
     }
-    return _figure(data, layout, f"Fallback routes. {finding}", table, is_empty=not total)
+    return _figure(data, layout, f"Fallback routes. {finding}", tables, is_empty=not total)
 
 
 def colours_of(names: Sequence[str] | Mapping[str, Any]) -> dict[str, str]:
@@ -269,11 +235,47 @@ def _figure(
     data: list[dict[str, Any]],
     layout: dict[str, Any],
     label: str,
-    table: dict[str, Any],
+    tables: dict[str, Any],
     *,
     is_empty: bool,
 ) -> Figure:
-    return {"data": data, "layout": layout, "label": label, "table": table, "empty": is_empty}
+    return {"data": data, "layout": layout, "label": label, **tables, "empty": is_empty}
+
+
+def _earlier(values: Sequence[float], times: Mapping[str, Any]) -> dict[str, Any]:
+    """The time before, as a dotted line under the same clock."""
+    line = {"dash": "dot", "width": 1.5, "color": "$mute"}
+    return {"name": EARLIER, **times, "y": values, "type": "scatter", "mode": "lines", "line": line}
+
+
+def _tables(
+    courses: Mapping[str, Sequence[int | None]],
+    bars: Bars,
+    zone: ZoneInfo,
+    *,
+    say: Callable[[Any], str],
+    write: Callable[[Any], object] = lambda value: value,
+) -> dict[str, Any]:
+    """Every bar as a line, for people and for a file. Columns are called like their series."""
+    # The time before may have fewer bars, where the clocks changed.
+    lines = list(zip_longest(*courses.values())) or [()] * len(bars)
+    starts = [edge.astimezone(zone).isoformat() for edge in bars.edges[:-1]]
+    return {
+        "table": {
+            "columns": ["Time", *courses],
+            "rows": [
+                [when, *(DASH if value is None else say(value) for value in line)]
+                for when, line in zip(_labels(bars, zone), lines, strict=True)
+            ],
+        },
+        "sheet": {
+            "columns": ["time", *courses],
+            "rows": [
+                [start, *("" if value is None else write(value) for value in line)]
+                for start, line in zip(starts, lines, strict=True)
+            ],
+        },
+    }
 
 
 def _times(bars: Bars, zone: ZoneInfo) -> dict[str, Any]:
@@ -299,8 +301,14 @@ def _wall(at: datetime) -> str:
 
 
 def _dollars(nano: int) -> float:
-    """Dollars to a hundredth of a cent: a chart shows no more."""
-    return round(nano / NANO_PER_USD, 4)
+    """Dollars as precise as a chart can draw them."""
+    return float(f"{nano / NANO_PER_USD:.5g}")
+
+
+def _round_duration(ms: int) -> str:
+    """A round duration without its zeros: 2 s."""
+    number, unit = duration(ms).split()
+    return f"{float(number):g} {unit}"
 
 
 def _is_sparse(course: Sequence[int | None]) -> bool:

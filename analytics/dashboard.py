@@ -38,6 +38,7 @@ from analytics.overview import (
 )
 from analytics.spans import Bars, bars, grain_of
 from lib.errors import RouterError
+from tenancy.download import csv_lines, download
 from tenancy.pages import MemberRequest, member_page, render_page, wants_fragment
 from tenancy.selectors import key_names, member_emails
 
@@ -61,6 +62,7 @@ class Card:
     name: str
     title: str
     source: str
+    file: str
     requests: str
 
 
@@ -99,12 +101,29 @@ def figure(request: MemberRequest, name: str) -> HttpResponse:
     """One chart of the page as JSON: data and layout for plotly, a sentence, and a table."""
     if name not in FIGURES:
         raise Http404
-    filters = filters_of(request)
-    response = HttpResponse(
-        orjson.dumps(_figure(request, name, filters)), content_type="application/json"
-    )
+    drawn = _figure(request, name, filters_of(request))
+    del drawn["sheet"]
+    response = HttpResponse(orjson.dumps(drawn), content_type="application/json")
     response.headers["Cache-Control"] = "private, no-cache"
     return response
+
+
+@require_safe
+@member_page
+def figure_file(request: MemberRequest, name: str) -> HttpResponseBase:
+    """What a chart shows as CSV: exact dollars, milliseconds, counts, and times with an offset."""
+    if name not in FIGURES:
+        raise Http404
+    filters = filters_of(request)
+    sheet = _figure(request, name, filters)["sheet"]
+    assert filters.start is not None
+    first = filters.start.astimezone(request.member.zone()).date()
+    return download(
+        request,
+        csv_lines(sheet["columns"], sheet["rows"]),
+        filename=f"{name}-{first}.csv",
+        content_type="text/csv",
+    )
 
 
 @require_safe
@@ -199,7 +218,13 @@ def _results(request: MemberRequest, filters: Filters) -> dict[str, Any]:
         "start": filters.start,
         "until": filters.until,
         "cards": [
-            Card(name, title, f"{PATH}/fig/{name}.json?{query}", _figure_link(name, filters))
+            Card(
+                name=name,
+                title=title,
+                source=f"{PATH}/fig/{name}.json?{query}",
+                file=f"{PATH}/fig/{name}.csv?{query}",
+                requests=_figure_link(name, filters),
+            )
             for name, title in FIGURES.items()
         ],
         "providers": [

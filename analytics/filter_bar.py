@@ -10,11 +10,11 @@ from zoneinfo import ZoneInfo
 
 from analytics import selectors
 from analytics.filters import CUSTOM, RANGES, STATUSES, Filters
+from lib.figures import DASH
 from tenancy.pages import Member
 from tenancy.selectors import member_emails
 
 DEFAULT_RANGE = "30d"
-DASH = "\N{EN DASH}"
 
 
 def bar(

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 
 from analytics.core import percentile_ms
 from analytics.series import Route, Sums
+from lib.figures import DASH, MINUS, count, counted, duration, percent, short
 from lib.money import format_usd
 
-DASH = "\u2013"
-MINUS = "\u2212"
 SPARK_WIDTH = 96
 SPARK_HEIGHT = 24
 _PAD = 2
@@ -166,8 +165,8 @@ def _amounts(bars: Sequence[Tally], now: Tally, old: Tally) -> list[Figure]:
         Figure(
             "requests",
             "Requests",
-            f"{now.calls:,}",
-            *_relative(now.calls, old.calls, f"{old.calls:,}", worse=0),
+            count(now.calls),
+            *_relative(now.calls, old.calls, count(old.calls), worse=0),
             f"{tokens} tokens",
             sparkline([bar.calls for bar in bars]),
         ),
@@ -180,8 +179,8 @@ def _latency(latencies: Sequence[Mapping[int, int]], before: Mapping[int, int]) 
     return Figure(
         "p95",
         "p95 latency",
-        milliseconds(p95),
-        *_relative(p95, old, milliseconds(old), worse=1),
+        duration(p95),
+        *_relative(p95, old, duration(old), worse=1),
         "of successful requests",
         sparkline([percentile_ms(one, 0.95) for one in latencies]),
     )
@@ -237,32 +236,43 @@ def provider_rows(
     routes: Sequence[Route],
 ) -> list[ProviderRow]:
     """The comparison of providers, the dearest first."""
-    lost: dict[str, int] = {}
-    for route in routes:
-        lost[route.fallback_from] = lost.get(route.fallback_from, 0) + route.calls
+    lost = lost_by(routes)
     spent = sum(one.cost_nano for one in tallies.values())
     rows = []
     for provider, tally in sorted(tallies.items(), key=lambda item: (-item[1].cost_nano, item[0])):
         if not provider:
             continue
         buckets = latencies.get(provider, {})
-        # Tried first here: answered here at once, or lost to another.
-        first = tally.calls - tally.fallbacks + lost.get(provider, 0)
         rows.append(
             ProviderRow(
                 provider=provider,
-                calls=f"{tally.calls:,}",
+                calls=count(tally.calls),
                 success=percent(tally.success_rate),
-                p50=milliseconds(percentile_ms(buckets, 0.5)),
-                p95=milliseconds(percentile_ms(buckets, 0.95)),
-                p99=milliseconds(percentile_ms(buckets, 0.99)),
-                fallback=percent(lost.get(provider, 0) / first if first > 0 else None),
+                p50=duration(percentile_ms(buckets, 0.5)),
+                p95=duration(percentile_ms(buckets, 0.95)),
+                p99=duration(percentile_ms(buckets, 0.99)),
+                fallback=percent(fallback_share(tally, lost.get(provider, 0))),
                 per_1k=DASH if tally.nano_per_1k is None else format_usd(tally.nano_per_1k),
                 cost=format_usd(tally.cost_nano),
                 share=tally.cost_nano / spent if spent else 0.0,
             )
         )
     return rows
+
+
+def lost_by(routes: Iterable[Route]) -> dict[str, int]:
+    """How many calls were tried at each provider first and went on to another."""
+    lost: dict[str, int] = {}
+    for route in routes:
+        lost[route.fallback_from] = lost.get(route.fallback_from, 0) + route.calls
+    return lost
+
+
+def fallback_share(tally: Tally, lost: int) -> float | None:
+    """Of the calls that were tried at a provider first, the share that went on to another."""
+    # Tried first here: ended here at once, or lost to another.
+    first = tally.calls - tally.fallbacks + lost
+    return lost / first if first > 0 else None
 
 
 def sparkline(course: Sequence[float | None]) -> str:
@@ -280,34 +290,3 @@ def sparkline(course: Sequence[float | None]) -> str:
         f"{i * step:.1f},{_PAD + height * (1 - (value - low) / spread - level):.1f}"
         for i, value in known
     )
-
-
-def percent(share: float | None) -> str:
-    """A share for people: 98.94%; a dash where there is none."""
-    if share is None:
-        return DASH
-    if 0.99995 <= share < 1:
-        return "99.99%"
-    return f"{share * 100:.2f}%" if 0 < share < 1 else f"{share * 100:.0f}%"
-
-
-def milliseconds(ms: float | None) -> str:
-    """A latency for people: 412 ms, 1.24 s, 75 s."""
-    if ms is None:
-        return DASH
-    if ms < 999.5:
-        return f"{ms:.0f} ms"
-    return f"{ms / 1000:.2f} s" if ms < 10_000 else f"{ms / 1000:.0f} s"
-
-
-def counted(calls: int) -> str:
-    """So many requests, in words."""
-    return f"{calls:,} request{'' if calls == 1 else 's'}"
-
-
-def short(count: int) -> str:
-    """A large count for people: 12.4k, 3.1M."""
-    for unit, size in (("B", 10**9), ("M", 10**6), ("k", 10**3)):
-        if count >= size:
-            return f"{count / size:.1f}{unit}"
-    return str(count)

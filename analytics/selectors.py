@@ -57,20 +57,6 @@ class Spend:
     own_nano: int
 
 
-@dataclass(frozen=True, slots=True)
-class ProviderDay:
-    """What one provider answered: calls, those that succeeded, and their cost."""
-
-    calls: int
-    successes: int
-    cost_nano: int
-
-    @property
-    def failed_percent(self) -> float:
-        """How many of a hundred calls failed there."""
-        return round(100 * (self.calls - self.successes) / self.calls, 1) if self.calls else 0.0
-
-
 def newest(organization_id: UUID, count: int) -> Sequence[Call]:
     """The last calls, newest first, without decision and metadata."""
     found = Call.objects.filter(organization_id=organization_id)
@@ -188,18 +174,6 @@ def calls_of_key(organization_id: UUID, key_id: UUID, since: datetime) -> int:
     hour = since.replace(minute=0, second=0, microsecond=0)
     rows = Rollup.objects.filter(organization_id=organization_id, api_key=key_id, hour__gte=hour)
     return int(rows.aggregate(calls=Sum("calls"))["calls"] or 0)
-
-
-def provider_days(organization_id: UUID, since: datetime) -> dict[str, ProviderDay]:
-    """What each provider answered since a moment, by slug, from the rollups: whole hours."""
-    hour = since.replace(minute=0, second=0, microsecond=0)
-    rows = (
-        Rollup.objects.filter(organization_id=organization_id, hour__gte=hour)
-        .exclude(provider="")
-        .values_list("provider")
-        .annotate(Sum("calls"), Sum("successes"), Sum("cost_nano"))
-    )
-    return {slug: ProviderDay(calls, good, int(cost)) for slug, calls, good, cost in rows}
 
 
 def recent_effect(

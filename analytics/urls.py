@@ -10,6 +10,7 @@ urlpatterns = [
     path("enterprise-router/analytics", dashboard.page),
     path("enterprise-router/analytics/export", dashboard.export_calls),
     path("enterprise-router/analytics/fig/<slug:name>.json", dashboard.figure),
+    path("enterprise-router/analytics/fig/<slug:name>.csv", dashboard.figure_file),
     path("requests", views.requests),
     path("requests/newer", views.newer),
     path("requests/live", views.live),

@@ -25,9 +25,9 @@ from analytics.filters import CUSTOM, Filters, between, read_filters
 from analytics.guide import Slot
 from analytics.histogram import Bar, bars
 from analytics.models import Call
-from analytics.overview import counted
-from analytics.story import Told, milliseconds, tell
+from analytics.story import Told, tell
 from analytics.tags import are_all
+from lib.figures import count, counted, duration
 from tenancy.event_stream import Event, event_stream
 from tenancy.pages import MemberRequest, keep_fragments_apart, member_page, render_page
 from tenancy.selectors import key_names
@@ -149,7 +149,7 @@ def request_detail(request: MemberRequest, call_id: UUID) -> HttpResponse:
         "curl": curl(call.model_requested, call.task_type, stream=call.stream),
         "may_replay": call.task_type == "chat" and exists("/playground"),
         "zone": request.member.time_zone,
-        "overhead": call.overhead_us and milliseconds(round(call.overhead_us / 1000, 2)),
+        "overhead": call.overhead_us and duration(call.overhead_us / 1000),
     }
     return render_page(request, "analytics/request.html", context)
 
@@ -200,9 +200,8 @@ def _histogram(guide: Sequence[Slot], filters: Filters, zone: ZoneInfo) -> dict[
     drawn = bars(guide, filters.start, filters.until, zone=zone)
     return {
         "bars": [_bar(one, filters, zone) for one in drawn],
-        "total": f"{sum(one.calls for one in drawn):,}",
-        "failures": f"{sum(one.failures for one in drawn):,}",
-        "most": f"{max(one.calls for one in drawn):,}",
+        "total": count(sum(one.calls for one in drawn)),
+        "failures": count(sum(one.failures for one in drawn)),
         "starts": filters.start,
         "ends": filters.until,
     }
@@ -224,7 +223,7 @@ def _bar(one: Bar, filters: Filters, zone: ZoneInfo) -> dict[str, Any]:
 
 def _bar_label(one: Bar, zone: ZoneInfo) -> str:
     calls = counted(one.calls)
-    failed = f", {one.failures:,} failed" if one.failures else ""
+    failed = f", {count(one.failures)} failed" if one.failures else ""
     return f"{in_words(one.start, one.end, zone)}: {calls}{failed}"
 
 

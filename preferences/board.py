@@ -14,6 +14,7 @@ from django.utils import timezone
 from analytics.selectors import Effect, recent_effect, spend_by_day
 from catalog.models import Provider
 from catalog.selectors import providers
+from lib.figures import count, duration
 from lib.money import format_usd
 from preferences.core import Priority, effective
 from preferences.forms import FIELDS, Providers
@@ -182,7 +183,7 @@ def shown_to_people(name: str, value: Any) -> str:
         return {"priority": "not set", "cost-threshold": "no threshold"}.get(name, "no limit")
     if name in ("max-cost", "cost-threshold"):
         return format_usd(value, exact=True)
-    return f"{value:,} ms" if name == "max-latency" else str(value).capitalize()
+    return duration(value) if name == "max-latency" else str(value).capitalize()
 
 
 def may_change(scope: Scope, member: Member) -> Role:
@@ -198,10 +199,10 @@ def build(scope: Scope, member: Member) -> Board:
     editable = member.may(may_change(scope, member))
     entry = _last_change(own)
     now = timezone.now()
-    midnights = member.midnights(now, SPREAD_DAYS)
+    until = [*member.midnights(now, SPREAD_DAYS), now]
     levels = [wishes(row) for row in (above, own) if row is not None]
     ahead = outlook(member.organization_id, effective(levels), catalog, now=now)
-    days = spend_by_day(member.organization_id, midnights, own.user_id)
+    days = spend_by_day(member.organization_id, until, own.user_id)
     why_not = ""
     if not editable:
         who = "Admins and the owner change" if above is None else "Members change"
@@ -307,15 +308,15 @@ def _limit_hint(own: Row, above: Row | None, name: str, effect: Effect) -> tuple
         return f"No effect: the organization's limit of {lower} is lower.", True
     if mine is None and theirs is not None:
         return f"The organization's limit of {shown_to_people(name, theirs)} holds.", False
-    last = "the last request" if effect.calls == 1 else f"the last {effect.calls:,} requests"
+    last = "the last request" if effect.calls == 1 else f"the last {count(effect.calls)} requests"
     if mine is None:
         return _unlimited(name, effect, last), False
     if not effect.calls:
         return "", False
     if name == "max-latency":
-        return f"{effect.slower:,} of {last} took longer.", False
+        return f"{count(effect.slower)} of {last} took longer.", False
     # What a call may cost is more than it costs in the end, so these are the least.
-    least = f"At least {effect.dearer:,} of {last} would have been refused."
+    least = f"At least {count(effect.dearer)} of {last} would have been refused."
     return least if effect.dearer else f"0 of {last} cost more.", False
 
 
@@ -323,22 +324,25 @@ def _unlimited(name: str, effect: Effect, last: str) -> str:
     if name == "max-cost" and effect.dearest_nano:
         return f"No limit. The dearest of {last} cost {format_usd(effect.dearest_nano)}."
     if name == "max-latency" and effect.p95_ms:
-        return f"No limit. 95% of {last} took up to {effect.p95_ms:,} ms."
+        return f"No limit. 95% of {last} took up to {duration(effect.p95_ms)}."
     return "No limit."
 
 
-def _threshold_hint(threshold: int | None, days: Sequence[int]) -> str:
-    """What the whole days before today cost, and how many of them were over the threshold."""
+def _threshold_hint(threshold: int | None, spent: Sequence[int]) -> str:
+    """What the whole days before today cost, today so far, and how many days were over."""
+    *days, today = spent
     least, most = min(days), max(days)
+    before = f"in the {len(days)} days before today"
+    so_far = f"; {format_usd(today)} so far today" if today else ""
     if not most:
-        return f"Nothing was spent in the last {len(days)} days."
+        return f"Nothing was spent {before}{so_far}."
     low, high = _about(least), _about(most)
     spread = low if low == high else f"{low}\N{EN DASH}{high}"
-    said = f"You spent {spread} a day in the last {len(days)} days."
+    said = f"You spent {spread} a day {before}{so_far}."
     if threshold is None:
         return said
     over = sum(day > threshold for day in days)
-    return f"{said} {over or 'None'} of these days {'was' if over == 1 else 'were'} over it."
+    return f"{said} {over or 'None'} of the {len(days)} {'was' if over == 1 else 'were'} over it."
 
 
 def _about(nano: int) -> str:

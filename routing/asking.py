@@ -16,7 +16,8 @@ from typing import Any
 import orjson
 from django.http import QueryDict
 
-from analytics.story import Story, Told, milliseconds, tell
+from analytics.story import Story, Told, tell
+from lib.figures import duration
 from lib.money import format_usd
 from preferences.core import Priority
 from routing.incoming import Incoming, Reply
@@ -202,8 +203,8 @@ def outcome_of(
         id=record.id if record else "",
         answered_by=f"{answered.provider} / {answered.model}" if answered else "",
         is_sandbox=answered is not None and answered.provider.startswith("sandbox"),
-        first_token="" if first_ms is None else milliseconds(first_ms),
-        latency=milliseconds(gateway.latency_ms),
+        first_token="" if first_ms is None else duration(first_ms),
+        latency=duration(gateway.latency_ms),
         input_tokens=told.input_tokens,
         output_tokens=told.output_tokens,
         cost=format_usd(record.cost_nano if record else 0),

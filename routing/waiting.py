@@ -22,8 +22,9 @@ from django.conf import settings
 from django.utils import timezone
 
 from analytics.models import Call, Rollup
-from analytics.story import Told, milliseconds, tell
+from analytics.story import Told, tell
 from catalog import selectors as catalog
+from lib.figures import duration
 from lib.money import format_usd
 from routing.rejections import address_mark, list_key, mark
 from tenancy.models import ApiKeySecret
@@ -139,7 +140,7 @@ def _arrived(call: Call) -> Arrived:
     return Arrived(
         href=f"/requests/{call.id}",
         model=call.model_used,
-        latency=milliseconds(call.latency_ms),
+        latency=duration(call.latency_ms),
         cost=format_usd(call.cost_nano),
         is_sandbox=call.provider.startswith("sandbox"),
     )

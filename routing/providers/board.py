@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from analytics.selectors import ProviderDay
+from analytics.provider_day import ProviderDay
 from catalog.checks import is_known_private
 from catalog.models import Credential, Deployment, Provider
 from catalog.presets import PRESETS

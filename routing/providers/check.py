@@ -21,6 +21,7 @@ from ipaddress import IPv4Network, IPv6Network
 
 import orjson
 
+from lib.figures import duration
 from lib.netguard import Origin
 from routing.upstream import Target, Upstream, UpstreamError
 from routing.wire import WIRES
@@ -153,7 +154,7 @@ async def _ask(
 def read(question: Question, listed: _Answer, tried: _Answer) -> Result:
     """The result of two answers. Pure."""
     models = _models(listed) if listed.status == 200 else None
-    findings = [Finding(Tone.OK, f"{question.name} answered in {listed.ms:,} ms.")]
+    findings = [Finding(Tone.OK, f"{question.name} answered in {duration(listed.ms)}.")]
     credential, said = _credential(question, listed.status, tried.status)
     findings.append(said)
     if credential in ("accepted", "not_needed"):

@@ -7,7 +7,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from http import HTTPStatus
 from typing import Any
 from uuid import UUID
@@ -18,7 +17,7 @@ from django.http import Http404, HttpResponse, HttpResponseRedirect
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_safe
 
-from analytics.selectors import provider_days
+from analytics.provider_day import provider_days
 from catalog import selectors
 from catalog.editing import edit_provider
 from catalog.models import Provider
@@ -44,7 +43,6 @@ from tenancy.scope import tenant_scope
 
 LIST = "/providers"
 WHY_NOT = "Admins and the owner connect and change providers; your role is {role}."
-DAY = timedelta(hours=24)
 
 
 @require_safe
@@ -208,7 +206,7 @@ def remove(request: MemberRequest, slug: str) -> HttpResponse:
         "title": f"Remove {provider.name}",
         "provider": provider,
         "mentions": mentions(provider.organization_id, provider.slug),
-        "day": provider_days(provider.organization_id, timezone.now() - DAY).get(provider.slug),
+        "day": provider_days(provider.organization_id, timezone.now()).get(provider.slug),
     }
     return render_page(request, "providers/remove.html", context)
 
@@ -252,11 +250,11 @@ def show(
 
 
 def _cards(organization_id: UUID, found: list[Provider]) -> list[ProviderCard]:
-    """Cards by three queries and one command to Redis, whatever there is."""
+    """Cards by four queries and one command to Redis, whatever there is."""
     rows = list(selectors.deployments_of(organization_id, [p.id for p in found]))
     now = timezone.now()
     health = read_health(organization_id, [row.id for row in rows])
-    return cards(found, rows, health, provider_days(organization_id, now - DAY), now)
+    return cards(found, rows, health, provider_days(organization_id, now), now)
 
 
 def _presets(request: MemberRequest) -> HttpResponse:

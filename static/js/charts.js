@@ -78,7 +78,14 @@
   function render(Plotly, element) {
     const { figure } = loaded.get(element);
     const { grain, ...layout } = figure.layout;
-    return Plotly.react(element, paint(figure.data), themed(layout), CONFIG);
+    return Plotly.react(element, paint(figure.data).map((trace) => worded(trace, figure.table)), themed(layout), CONFIG);
+  }
+
+  // A hover says a number as the table does: the table's column of the same name.
+  function worded(trace, { columns, rows }) {
+    const column = columns.indexOf(trace.name);
+    if (column < 1) return trace;
+    return { ...trace, customdata: rows.map((row) => row[column]), hovertemplate: '%{customdata}' };
   }
 
   async function draw(element) {
@@ -91,6 +98,8 @@
       element.setAttribute('aria-label', figure.label);
       const button = document.querySelector(`[data-table="${CSS.escape(element.id)}"]`);
       if (button) button.hidden = figure.empty;
+      const picture = document.querySelector(`[data-png="${CSS.escape(element.id)}"]`);
+      if (picture) picture.hidden = figure.empty;
       if (figure.empty) {
         element.append(say('p', figure.label.replace(/^[^.]*\. /, ''), 'chart-none'));
       } else {
@@ -147,6 +156,31 @@
     const rounded = new Date((up ? Math.ceil : Math.floor)(at / ms) * ms);
     return rounded.toISOString().slice(0, 16);
   }
+
+  // A picture has what the page around the chart says: the ground and the title.
+  document.addEventListener('click', async (event) => {
+    const button = event.target.closest('[data-png]');
+    const element = button && document.getElementById(button.dataset.png);
+    if (!element || !loaded.has(element)) return;
+    button.closest('details').open = false;
+    const { figure } = loaded.get(element);
+    const { grain, ...layout } = figure.layout;
+    const size = { width: 1200, height: 480 };
+    const whole = merge(themed(layout), {
+      ...size, autosize: false, paper_bgcolor: colour('surface'), margin: { t: 80 },
+      title: { text: figure.label, x: 0, xref: 'paper', y: 0.96, yanchor: 'top', font: { size: 15, color: colour('text') } },
+    });
+    try {
+      const Plotly = await plotly();
+      const made = await Plotly.toImage({ data: paint(figure.data), layout: whole }, { format: 'png', scale: 2, ...size });
+      const link = document.createElement('a');
+      link.href = made;
+      link.download = `${button.dataset.file}.png`;
+      link.click();
+    } catch (why) {
+      document.dispatchEvent(new CustomEvent('toast', { detail: { text: 'The browser could not make the picture.', bad: true } }));
+    }
+  });
 
   // The same as a table, for who does not see the chart or wants its numbers.
   document.addEventListener('click', (event) => {

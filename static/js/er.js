@@ -108,7 +108,7 @@
   });
 
   // A list to pick from: words narrow it, arrows walk it, Escape closes it where it was opened.
-  const picks = (pick) => [...pick.querySelectorAll('.picks-list button')].filter((one) => !one.hidden);
+  const picks = (pick) => [...pick.querySelectorAll('.picks-list > *')].filter((one) => !one.hidden);
   document.addEventListener('toggle', (event) => {
     const pick = event.target;
     if (!pick.matches('.pick') || !pick.open) return;
@@ -135,7 +135,9 @@
       pick.querySelector('summary').focus();
     } else if (event.key === 'ArrowDown' || event.key === 'ArrowUp') {
       const next = found[at + (event.key === 'ArrowDown' ? 1 : -1)];
-      (next || pick.querySelector('.picks-words') || found[0]).focus();
+      const to = next || pick.querySelector('.picks-words') || found[0];
+      if (!to) return;
+      to.focus();
       event.preventDefault();
     } else if (event.key === 'Enter' && event.target.matches('.picks-words')) {
       event.preventDefault();

@@ -8,9 +8,13 @@ from typing import Any
 import pytest
 from django.conf import settings
 from django.test import Client
+from django.utils import timezone
 
 from analytics.dashboard import FIGURES
 from analytics.ledger import Ledger
+from analytics.provider_day import provider_days
+from lib.figures import count, percent
+from tenancy.scope import tenant_scope
 from tests.analytics.rows import after_fallback, failed, refused, row
 from tests.conftest import Cast, signed_in
 
@@ -74,3 +78,17 @@ def test_nothing_yet_leads_to_the_first_request(as_alice: Client) -> None:
     html = as_alice.get(PATH).content.decode()
     assert "No requests yet" in html
     assert 'href="/get-started"' in html
+
+
+def test_providers_read_the_same_on_both_pages(calls: Cast) -> None:
+    rows = {row.provider: row for row, *_ in page(calls).context["providers"]}
+    with tenant_scope(calls.acme.id):
+        days = provider_days(calls.acme.id, timezone.now())
+    assert set(rows) == set(days) == {"sandbox", "sandbox-claude"}
+    for slug, shown in rows.items():
+        day = days[slug]
+        told = (count(day.calls), percent(day.success), percent(day.fell_back))
+        assert told == (shown.calls, shown.success, shown.fallback)
+    # Of the four that were tried there first, two went on to another.
+    assert rows["sandbox"].success == "100%"
+    assert rows["sandbox"].fallback == "50.00%"

@@ -22,7 +22,7 @@ from analytics.core import percentile_ms
 from analytics.dashboard import FIGURES, PATH
 from analytics.filters import Filters, between
 from analytics.ledger import Ledger
-from analytics.overview import by_bar, counted, merged, total
+from analytics.overview import by_bar, merged, total
 from analytics.spans import Bars, bars
 from tenancy.scope import tenant_scope
 from tests.analytics.rows import row
@@ -208,7 +208,3 @@ def test_latencies_of_one_lone_bar_are_drawn_as_dots() -> None:
     assert {one["mode"] for one in apart["data"]} == {"lines+markers"}
     full = charts.latency([busy] * 6, shown, ZoneInfo("UTC"))
     assert {one["mode"] for one in full["data"]} == {"lines"}
-
-
-def test_one_request_is_said_as_one() -> None:
-    assert [counted(n) for n in (0, 1, 1200)] == ["0 requests", "1 request", "1,200 requests"]

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import re
+import time
 from typing import Any
 
 import pytest
+from django.conf import settings
 from playwright.sync_api import Page, Route, expect
 
+from analytics.ledger import Ledger
+from tests.analytics.rows import row
 from tests.e2e.browsing import Open
 from tests.e2e.pages_server import House
 from tests.e2e.test_browser_looks import AXE, run_axe
@@ -107,6 +111,40 @@ def test_zoom_sets_the_time_and_a_chart_is_a_table_too(open_page: Open) -> None:
     button.click()
     expect(button).to_have_text("Show as chart")
     expect(page.locator("#f-requests table tbody tr").first).to_be_visible()
+
+
+def test_tiny_amounts_are_dollars_on_the_axis_in_hovers_and_in_the_file(
+    open_page: Open, house: House
+) -> None:
+    ledger = Ledger(settings.DATABASE_INGEST_URL)
+    now_ms = time.time_ns() // 1_000_000
+    ledger.write([row(house.new_organization.id, now_ms, cost_nano=50_000)])
+    ledger.close()
+    page = open_page(f"{PATH}?range=24h&grain=hour", user=house.newcomer)
+    drawn(page)
+    page.evaluate("scrollTo(0, 0)")
+    assert "$0.00004" in page.locator("#f-spend .ytick text").all_text_contents()
+    box = page.locator("#f-spend .nsewdrag").first.bounding_box()
+    assert box
+    page.mouse.move(box["x"] + box["width"] - 2, box["y"] + 60)
+    expect(page.locator("#f-spend .hoverlayer")).to_contain_text("sandbox : $0.00005")
+    menu = page.get_by_label("Download Spend by provider")
+    menu.focus()
+    page.keyboard.press("Enter")
+    first = page.get_by_role("button", name="Download PNG")
+    expect(first).to_be_focused()
+    with page.expect_download() as picture:
+        page.keyboard.press("Enter")
+    assert picture.value.suggested_filename == "spend.png"
+    assert picture.value.path().read_bytes().startswith(b"\x89PNG")
+    menu.press("Enter")
+    expect(first).to_be_focused()
+    page.keyboard.press("ArrowDown")
+    with page.expect_download() as sheet:
+        page.keyboard.press("Enter")
+    header, *lines = sheet.value.path().read_text().splitlines()
+    assert header == "time,sandbox"
+    assert lines[-1].endswith("+00:00,0.00005")
 
 
 def test_charts_follow_the_theme_and_nothing_leaks_over_tab_trips(open_page: Open) -> None:

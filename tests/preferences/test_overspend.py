@@ -209,20 +209,20 @@ def test_a_viewer_may_not_set_it(as_bob: Client) -> None:
 def test_the_hint_names_the_spread_of_the_last_seven_days(
     cast: Cast, spend: Spend, as_alice: Client
 ) -> None:
-    assert "Nothing was spent in the last 7 days." in as_alice.get(PAGE).content.decode()
+    assert "Nothing was spent in the 7 days before today." in as_alice.get(PAGE).content.decode()
     midnights = member_of(cast.alice).midnights(timezone.now(), 8)
     # Today and the eighth day before are not among the seven.
     spent = (900, 412.4, 684.2, 500, 500, 500, 500, 500, 900)
     for usd, midnight in zip(spent, midnights, strict=True):
         spend(cast.acme, midnight + timedelta(seconds=30), usd)
     assert (
-        "You spent $412\N{EN DASH}$684 a day in the last 7 days."
+        "You spent $412\N{EN DASH}$684 a day in the 7 days before today; $900.00 so far today."
         in as_alice.get(PAGE).content.decode()
     )
     hold(cast.acme, 600)
-    assert "1 of these days was over it." in as_alice.get(PAGE).content.decode()
+    assert "1 of the 7 was over it." in as_alice.get(PAGE).content.decode()
     mine = as_alice.get(f"{PAGE}?scope=mine").content.decode()
-    assert "Nothing was spent in the last 7 days." in mine
+    assert "Nothing was spent in the 7 days before today." in mine
 
 
 def test_todays_requests_are_those_of_the_organizations_day(

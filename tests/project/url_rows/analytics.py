@@ -31,6 +31,12 @@ ROWS = [
         "/enterprise-router/analytics/fig/nothing.json",
         "in 404 404 404 404 404 in in in in",
     ),
+    Row(
+        "enterprise-router/analytics/fig/<slug:name>.csv",
+        "GET",
+        "/enterprise-router/analytics/fig/spend.csv?range=7d",
+        "in 200 200 200 200 200 in in in in",
+    ),
     *(
         Row(f"api/analytics/{name}", "GET", f"/api/analytics/{name}", API)
         for name in ("summary", "series", "export")
