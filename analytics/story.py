@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from analytics.waterfall import Bar, Shape, shape
+from lib.figures import count, duration
 from lib.money import format_usd
 
 CLIENT_LEFT = 499
@@ -123,12 +124,7 @@ def tell(told: Told) -> Story:
 
 
 def _axis(drawn: Shape) -> list[Tick]:
-    return [Tick(x, milliseconds(round(ms))) for x, ms in drawn.ticks]
-
-
-def milliseconds(ms: float) -> str:
-    """A duration for people: ``412 ms``, ``2.31 s``."""
-    return f"{ms / 1000:.2f} s" if ms >= 1000 else f"{ms:g} ms"
+    return [Tick(x, duration(round(ms))) for x, ms in drawn.ticks]
 
 
 def _name(told: Mapping[str, Any]) -> str:
@@ -187,7 +183,7 @@ def _policy_step(policy: Mapping[str, Any] | None) -> list[Step]:
     if "max_cost_nano" in policy:
         said.append(f"at most {format_usd(policy['max_cost_nano'])}")
     if "max_latency_ms" in policy:
-        said.append(f"at most {milliseconds(policy['max_latency_ms'])}")
+        said.append(f"at most {duration(policy['max_latency_ms'])}")
     for key, words in (
         ("preferred_providers", "preferred"),
         ("blocked_providers", "blocked"),
@@ -215,10 +211,10 @@ def _counted(out: Sequence[Mapping[str, Any]]) -> str:
     if len(out) == 1:
         return f"{_name(out[0])}, {_detail(out[0])}"
     said = []
-    for reason, count in Counter(c.get("reason", "") for c in out).most_common():
+    for reason, many in Counter(c.get("reason", "") for c in out).most_common():
         names = list(dict.fromkeys(c["provider"] for c in out if c.get("reason", "") == reason))
         listed = f" ({', '.join(names)})" if len(names) <= NAMED_MAX else ""
-        said.append(f"{count} {_words(reason)}{listed}")
+        said.append(f"{many} {_words(reason)}{listed}")
     return ", ".join(said)
 
 
@@ -253,18 +249,27 @@ def _score(candidate: Mapping[str, Any]) -> str:
 
 
 def _attempt_step(attempt: Mapping[str, Any], told: Told, bar: Bar, *, last: bool) -> Step:
-    took = milliseconds(attempt["ms"]) if "ms" in attempt else ""
+    took = duration(attempt["ms"]) if "ms" in attempt else ""
     if "error" in attempt or not last or told.status not in (200, CLIENT_LEFT):
         message = str(attempt.get("message", ""))
-        onward = "" if last else "The router moved on."
+        onward = _onward(told, last=last)
         detail = f"{message} {onward}".strip()
         return Step(f"{_name(attempt)}: {_ending(attempt)}", detail, tone="bad", took=took, bar=bar)
-    used = f"{told.input_tokens:,} in, {told.output_tokens:,} out"
+    used = f"{count(told.input_tokens)} in, {count(told.output_tokens)} out"
     if "first_token_ms" in attempt:
-        used += f", first token after {milliseconds(attempt['first_token_ms'])}"
+        used += f", first token after {duration(attempt['first_token_ms'])}"
     if told.status == CLIENT_LEFT:
         return Step(f"{_name(attempt)}: client left", used, took=took, bar=bar)
     return Step(f"{_name(attempt)}: 200", used, tone="good", took=took, bar=bar)
+
+
+def _onward(told: Told, *, last: bool) -> str:
+    """What came after a failed attempt."""
+    if not last:
+        return "The router moved on."
+    return (
+        "Then the client left." if told.status == CLIENT_LEFT else f"The client got {told.status}."
+    )
 
 
 def _rows(told: Told, decision: Mapping[str, Any]) -> list[Row]:
@@ -305,5 +310,5 @@ def _result(attempt: Mapping[str, Any], *, answered: bool) -> tuple[str, str]:
 
 def _figures(candidate: Mapping[str, Any]) -> tuple[str, str]:
     cost = format_usd(candidate["estimate_nano"]) if "estimate_nano" in candidate else ""
-    p95 = milliseconds(candidate["p95_ms"]) if "p95_ms" in candidate else ""
+    p95 = duration(candidate["p95_ms"]) if "p95_ms" in candidate else ""
     return cost, p95

@@ -89,7 +89,7 @@ class Attempter:
         finally:
             took_ms = told["ms"] = (time.monotonic_ns() - began_ns) // 1_000_000
         if isinstance(outcome, Failure):
-            told["status"] = outcome.status
+            told["status"] = outcome.answered
             told["error"] = outcome.code
             told["message"] = outcome.message[:300]
             if outcome.scope == "wire":
@@ -249,7 +249,7 @@ class Attempter:
 
     def _note_broken(self, failure: Failure, record: Record, live_key: str) -> None:
         told = record.attempts[-1]
-        told["status"] = failure.status
+        told["status"] = failure.answered
         told["error"] = failure.code
         told["message"] = failure.message[:300]
         assert record.answered_by is not None

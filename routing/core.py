@@ -189,6 +189,7 @@ class Failure:
     ``deployment`` (try another), ``credential`` (try another, never this one again), ``wire`` (try
     another; the deployment itself is well). After a
     timeout the provider may still be at work, so it does not ``may_pass``: only others are tried.
+    ``status`` is what a client gets; ``answered`` is what the provider said, 0 where it said none.
     """
 
     status: int
@@ -199,6 +200,7 @@ class Failure:
     param: str | None = None
     retry_after_s: float | None = None
     may_pass: bool = True
+    answered: int = 0
 
 
 RETRYABLE = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 520, 522, 524, 529})

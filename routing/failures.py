@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 from routing.core import RETRYABLE, Failure
 from routing.upstream import Response, UpstreamError
@@ -15,18 +16,21 @@ EMPTY_STREAM = UpstreamFailure(
     code="upstream_empty",
     type="upstream_error",
     message="The provider's stream ended before any content.",
+    kind="protocol",
 )
 NO_CONTENT = UpstreamFailure(
     status=504,
     code="upstream_timeout",
     type="upstream_error",
     message="The provider kept its stream open and sent no content.",
+    kind="protocol",
 )
 NO_STREAM = UpstreamFailure(
     status=502,
     code="upstream_protocol",
     type="upstream_error",
     message="The provider answered a streaming request without a stream.",
+    kind="protocol",
 )
 _CREDENTIAL_STATUS = frozenset({401, 402, 403})
 _TIMEOUTS = {"first_byte": "before the first byte", "body": "in the middle", "connect": ""}
@@ -37,10 +41,28 @@ async def refused(wire: Wire, response: Response) -> Failure:
     body = await response.read(ERROR_BYTES_MAX)
     told = wire.decode_error(response.status, body, response.headers, now=time.time())
     status = response.status
+    failure = _call_failure(status, told)
     if status in _CREDENTIAL_STATUS:
-        return _credential_failure(status)
-    if status == 404 or status in RETRYABLE or status >= 500 or status < 400:
-        return _deployment_failure(status, told)
+        failure = _credential_failure(status)
+    elif status == 404 or status in RETRYABLE or status >= 500 or status < 400:
+        failure = _deployment_failure(status, told)
+    return replace(failure, answered=status)
+
+
+def in_band(told: UpstreamFailure) -> Failure:
+    """An error inside a 200, or a 200 that is no answer, as a failure."""
+    failure = _deployment_failure(told.status if told.status != 200 else 502, told)
+    if told.status in _CREDENTIAL_STATUS:
+        failure = _credential_failure(told.status)
+    elif 400 <= told.status < 500 and told.status not in RETRYABLE and told.status != 404:
+        failure = _call_failure(told.status, told)
+    if told.kind == "protocol":
+        # The status is the router's word for it, the provider said none.
+        return replace(failure, message=told.message)
+    return replace(failure, answered=told.status)
+
+
+def _call_failure(status: int, told: UpstreamFailure) -> Failure:
     return Failure(
         status,
         told.code or "invalid_request",
@@ -82,21 +104,6 @@ def _deployment_failure(status: int, told: UpstreamFailure) -> Failure:
         # A model that is not there now is not there in half a second either.
         may_pass=status != 404,
     )
-
-
-def in_band(told: UpstreamFailure) -> Failure:
-    if told.status in _CREDENTIAL_STATUS:
-        return _credential_failure(told.status)
-    if 400 <= told.status < 500 and told.status not in RETRYABLE and told.status != 404:
-        return Failure(
-            told.status,
-            told.code or "invalid_request",
-            told.message,
-            scope="call",
-            type=told.type,
-            param=told.param,
-        )
-    return _deployment_failure(told.status if told.status != 200 else 502, told)
 
 
 def broken(why: UpstreamError) -> Failure:

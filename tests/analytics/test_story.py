@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from analytics.story import Told, milliseconds, tell
+from analytics.story import Told, tell
 from tests.analytics.rows import DEAR, FAST, GOOD, OVERLOADED, POLICY
 
 ANSWERED = {"provider": "sandbox", "model": "sandbox-small", "ms": 412, "status": 200}
@@ -65,6 +65,17 @@ def test_steps_go_from_policy_to_the_last_attempt() -> None:
     assert story.steps[3].took == "1.90 s"
 
 
+def test_an_attempt_has_the_providers_status_and_the_client_its_own() -> None:
+    alone = tell(told(502, "upstream_error", candidates=[FAST], attempts=[OVERLOADED])).steps[-1]
+    assert alone.title == "sandbox / sandbox-small: 529 (overloaded error)"
+    assert alone.detail == "Overloaded. The client got 502."
+    gone = tell(told(499, "client_left", candidates=[FAST], attempts=[OVERLOADED])).steps[-1]
+    assert gone.detail == "Overloaded. Then the client left."
+    silent = {**OVERLOADED, "status": 0, "error": "upstream_unreachable"}
+    story = tell(told(502, "upstream_unreachable", candidates=[FAST], attempts=[silent]))
+    assert story.lead == "No answer. sandbox / sandbox-small ended with upstream unreachable."
+
+
 def test_each_candidate_has_a_result() -> None:
     story = tell(
         told(policy=POLICY, candidates=[FAST, GOOD], out=[DEAR], attempts=[OVERLOADED, SECOND])
@@ -114,13 +125,6 @@ def test_many_that_fell_out_are_counted_with_few_names() -> None:
     out = [{**DEAR, "provider": p, "reason": "blocked"} for p in ("a", "b", "c", "d")] + [DEAR]
     story = tell(told(policy=POLICY, candidates=[FAST], out=out, attempts=[ANSWERED]))
     assert story.steps[1].detail == "Fell out: 4 blocked, 1 over the max cost (openai)."
-
-
-@pytest.mark.parametrize(
-    ("ms", "text"), [(412, "412 ms"), (0.12, "0.12 ms"), (999, "999 ms"), (2310, "2.31 s")]
-)
-def test_durations_read_well(ms: float, text: str) -> None:
-    assert milliseconds(ms) == text
 
 
 def test_beside_a_failure_nobody_was_not_needed() -> None:
