@@ -20,42 +20,36 @@ from catalog.checks import (
 from catalog.models import Deployment, Provider
 from catalog.presets import ModelPreset
 from catalog.prices import price_for
+from catalog.versions import (
+    MODEL_FIELDS,
+    PRICE_FIELDS,
+    PROVIDER_FIELDS,
+    locked_deployment,
+    locked_provider,
+    told,
+)
 from lib.errors import RouterError
 from tenancy import audit
 from tenancy.core import Actor
 from tenancy.scope import tenant_scope
 
-PROVIDER_FIELDS = ("name", "region", "active", "is_local")
-MODEL_FIELDS = (
-    "model",
-    "upstream_model",
-    "operation",
-    "context_window",
-    "max_output_tokens",
-    "capabilities",
-    "region",
-    "quality",
-    "active",
-)
-_PRICE_FIELDS = (
-    "input_nano_per_mtok",
-    "cached_nano_per_mtok",
-    "output_nano_per_mtok",
-    "price_source",
-    "price_as_of",
-)
-
 
 def edit_provider(
-    provider: Provider, changes: Mapping[str, Any], *, actor: Actor, confirm_local: bool = False
+    provider: Provider,
+    changes: Mapping[str, Any],
+    *,
+    actor: Actor,
+    confirm_local: bool = False,
+    match: str | None = None,
 ) -> Provider:
     """Changes some of a provider's name, region, ``active`` and ``is_local``.
 
-    Raises ``RouterError`` (422) naming the field that is wrong.
+    Raises ``RouterError``: 422 naming the field that is wrong, 412 when ``match`` is given and is
+    not ``provider_version``.
     """
     with tenant_scope(provider.organization_id):
-        edited = _locked_provider(provider)
-        before = _told(edited, PROVIDER_FIELDS)
+        edited = locked_provider(provider, match)
+        before = told(edited, PROVIDER_FIELDS)
         for name in PROVIDER_FIELDS:
             if name in changes:
                 setattr(edited, name, changes[name])
@@ -63,7 +57,7 @@ def edit_provider(
         edited.region = checked_line(edited.region, "region", REGION_CHARS_MAX)
         if edited.is_local and not before["is_local"]:
             check_local(edited.base_url, confirmed=confirm_local)
-        after = _told(edited, PROVIDER_FIELDS)
+        after = told(edited, PROVIDER_FIELDS)
         if after != before:
             edited.save(update_fields=[*PROVIDER_FIELDS, "updated_at"])
             audit.record_of(edited, actor, "provider.update", before=before, after=after)
@@ -73,7 +67,7 @@ def edit_provider(
 def remove_provider(provider: Provider, *, actor: Actor) -> None:
     """Takes a provider away with its credentials and models; calls that it answered stay."""
     with tenant_scope(provider.organization_id):
-        gone = _locked_provider(provider)
+        gone = locked_provider(provider)
         models = gone.deployments.filter(organization_id=gone.organization_id)
         before = {"base_url": gone.base_url, "models": sorted(d.model for d in models)}
         audit.record_of(gone, actor, "provider.remove", before=before, after={})
@@ -81,16 +75,20 @@ def remove_provider(provider: Provider, *, actor: Actor) -> None:
 
 
 def edit_deployment(
-    deployment: Deployment, changes: Mapping[str, Any], *, actor: Actor
+    deployment: Deployment,
+    changes: Mapping[str, Any],
+    *,
+    actor: Actor,
+    match: str | None = None,
 ) -> Deployment:
     """Changes some fields of a model at a provider.
 
     Raises ``RouterError``: 422 naming the field that is wrong, 409 when the provider has a model
-    of that name.
+    of that name, 412 when ``match`` is given and is not ``deployment_version``.
     """
     with tenant_scope(deployment.organization_id):
-        edited = _locked_deployment(deployment)
-        before = _told(edited, MODEL_FIELDS)
+        edited = locked_deployment(deployment, match)
+        before = told(edited, MODEL_FIELDS)
         for name in MODEL_FIELDS:
             if name in changes:
                 setattr(edited, name, changes[name])
@@ -98,7 +96,7 @@ def edit_deployment(
         edited.capabilities = sorted(edited.capabilities)
         edited.upstream_model = checked_model_name(edited.upstream_model, "upstream_model")
         edited.region = checked_line(edited.region, "region", REGION_CHARS_MAX)
-        after = _told(edited, MODEL_FIELDS)
+        after = told(edited, MODEL_FIELDS)
         if after != before:
             try:
                 with transaction.atomic():
@@ -116,20 +114,20 @@ def clear_price(deployment: Deployment, *, actor: Actor) -> Deployment:
     Raises ``RouterError`` (422) where the list has none, because no price would be left.
     """
     with tenant_scope(deployment.organization_id):
-        edited = _locked_deployment(deployment)
+        edited = locked_deployment(deployment)
         preset = Provider.objects.values_list("preset", flat=True).get(
             organization_id=edited.organization_id, id=edited.provider_id
         )
         if price_for(preset, edited.upstream_model, at=timezone.now()) is None:
             unknown = f"The price list does not know {edited.upstream_model}; set a price instead."
             raise invalid("source", unknown)
-        before = _told(edited, _PRICE_FIELDS)
+        before = told(edited, PRICE_FIELDS)
         edited.input_nano_per_mtok = None
         edited.cached_nano_per_mtok = None
         edited.output_nano_per_mtok = None
         edited.price_source = ""
         edited.price_as_of = None
-        after = _told(edited, _PRICE_FIELDS)
+        after = told(edited, PRICE_FIELDS)
         if after != before:
             edited.save()
             audit.record_of(edited, actor, "deployment.clear_price", before=before, after=after)
@@ -139,32 +137,10 @@ def clear_price(deployment: Deployment, *, actor: Actor) -> Deployment:
 def remove_deployment(deployment: Deployment, *, actor: Actor) -> None:
     """Takes a model away from its provider; calls that it answered stay."""
     with tenant_scope(deployment.organization_id):
-        gone = _locked_deployment(deployment)
+        gone = locked_deployment(deployment)
         before = {"model": gone.model, "upstream_model": gone.upstream_model}
         audit.record_of(gone, actor, "deployment.remove", before=before, after={})
         gone.delete()
-
-
-def _locked_provider(provider: Provider) -> Provider:
-    found = (
-        Provider.objects.select_for_update()
-        .filter(organization_id=provider.organization_id, id=provider.id)
-        .first()
-    )
-    if found is None:
-        raise RouterError(404, "not_found", "There is no such provider.", param="slug")
-    return found
-
-
-def _locked_deployment(deployment: Deployment) -> Deployment:
-    found = (
-        Deployment.objects.select_for_update()
-        .filter(organization_id=deployment.organization_id, id=deployment.id)
-        .first()
-    )
-    if found is None:
-        raise RouterError(404, "not_found", "There is no such model.", param="id")
-    return found
 
 
 def _as_preset(row: Deployment) -> ModelPreset:
@@ -176,10 +152,3 @@ def _as_preset(row: Deployment) -> ModelPreset:
         row.quality,
         row.operation,
     )
-
-
-def _told(row: Provider | Deployment, names: tuple[str, ...]) -> dict[str, Any]:
-    told = {name: getattr(row, name) for name in names}
-    if told.get("price_as_of"):
-        told["price_as_of"] = told["price_as_of"].isoformat()
-    return told

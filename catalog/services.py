@@ -27,6 +27,7 @@ from catalog.checks import (
 from catalog.models import Credential, Deployment, Provider
 from catalog.presets import PRESETS, ModelPreset, Preset
 from catalog.sandbox.models import MODELS
+from catalog.versions import locked_deployment, locked_provider
 from lib.errors import RouterError
 from lib.money import nano_from_usd
 from lib.netguard import parse_base_url
@@ -200,18 +201,18 @@ def change_address(
     secret: str = "",
     is_local: bool | None = None,
     confirm_local: bool = False,
+    match: str | None = None,
 ) -> Provider:
     """Moves a provider; its credential was for the old address and is retired.
 
     ``secret`` is sealed for the new address in the same step; without one the provider is not
     called until ``set_credential``, unless it is local. ``is_local`` stays as it is unless given;
-    at an address that may be public it needs ``confirm_local``. Raises ``RouterError`` (422).
+    at an address that may be public it needs ``confirm_local``. Raises ``RouterError``: 422, 412
+    when ``match`` is given and is not ``provider_version``.
     """
     address = checked_address(base_url)
     with tenant_scope(provider.organization_id):
-        moved = Provider.objects.select_for_update().get(
-            organization_id=provider.organization_id, id=provider.id
-        )
+        moved = locked_provider(provider, match)
         old = Credential.objects.filter(
             organization_id=moved.organization_id, provider=moved, active=True
         )
@@ -251,20 +252,20 @@ def set_price(
     as_of: date,
     actor: Actor,
     cached_nano: int | None = None,
+    match: str | None = None,
 ) -> Deployment:
     """The organization's own price of a deployment, which wins over the price list.
 
     Prices are nano-USD per million tokens; without ``cached_nano`` cached tokens cost what input
-    does. Raises ``RouterError`` (422) naming the field that is wrong.
+    does. Raises ``RouterError``: 422 naming the field that is wrong, 412 when ``match`` is given
+    and is not ``deployment_version``.
     """
     check_prices({"input": input_nano, "output": output_nano, "cached": cached_nano})
     source = checked_line(source, "source", SOURCE_CHARS_MAX)
     if not source:
         raise invalid("source", "Say where the price is from, such as a contract or a page.")
     with tenant_scope(deployment.organization_id):
-        priced = Deployment.objects.select_for_update().get(
-            organization_id=deployment.organization_id, id=deployment.id
-        )
+        priced = locked_deployment(deployment, match)
         before = _told_price(priced)
         priced.input_nano_per_mtok = input_nano
         priced.cached_nano_per_mtok = cached_nano

@@ -48,6 +48,8 @@ class RouterError(Exception):
         self.param = param
         self.retry_after_s = retry_after_s
         self.should_retry = should_retry
+        # What there is now, to who changed what is no more; /api tells it.
+        self.current: dict[str, Any] | None = None
 
     def body(self) -> dict[str, Any]:
         """The response's JSON in OpenAI's shape."""

@@ -1,15 +1,10 @@
-"""/api/preferences: what the organization and its members want; keys have theirs at /api/keys.
+"""/api/preferences: what the organization and its members want; keys have theirs at /api/keys."""
 
-An answer carries its version as ETag. A change that sends it as If-Match is refused (412) when
-somebody else changed the same preferences since.
-"""
-
-from typing import Annotated, Any
+from typing import Any
 from uuid import UUID
 
 from django.http import HttpRequest, HttpResponse
 from ninja import Router
-from ninja.params.functions import Header
 
 from lib.errors import RouterError
 from lib.money import dollars, nano_from_usd
@@ -18,18 +13,11 @@ from preferences.models import UserRouterPreferences
 from preferences.schemas import PreferencesIn, PreferencesOut
 from preferences.selectors import preferences_row, tag_of
 from tenancy.api_auth import holder, in_scope
+from tenancy.api_versions import IfMatch, match_of, shows_current, tagged
 from tenancy.selectors import member_emails
 
 router = Router(tags=["preferences"])
 
-IfMatch = Annotated[
-    str,
-    Header(
-        alias="If-Match",
-        description="The ETag of the answer that this change is built on; left out, the change "
-        "holds whatever is stored.",
-    ),
-]
 # How a field is called here and in its table.
 _COLUMNS = {
     "priority": "default_priority",
@@ -93,13 +81,14 @@ def _saved(
 ) -> dict[str, Any]:
     who = holder(request)
     try:
-        row = services.save_preferences(
-            who.organization_id,
-            user_id,
-            _read(changes),
-            actor=who.actor(request),
-            match=match_of(if_match),
-        )
+        with shows_current(lambda: _told(preferences_row(who.organization_id, user_id), response)):
+            row = services.save_preferences(
+                who.organization_id,
+                user_id,
+                _read(changes),
+                actor=who.actor(request),
+                match=match_of(if_match),
+            )
     except RouterError as why:
         why.param = FIELD_BY_COLUMN.get(why.param or "", why.param)
         raise
@@ -107,10 +96,9 @@ def _saved(
 
 
 def _told(row: UserRouterPreferences, response: HttpResponse) -> dict[str, Any]:
-    response["ETag"] = f'"{tag_of(row)}"'
     stored = {name: getattr(row, column) for name, column in _COLUMNS.items()}
     told = {n: _usd(v) if n.endswith("_usd") else v for n, v in stored.items()}
-    return {**told, "updated_at": row.updated_at}
+    return tagged({**told, "updated_at": row.updated_at}, response, tag_of(row))
 
 
 def _usd(nano: int | None) -> str | None:
@@ -129,12 +117,6 @@ def _nano(name: str, usd: str | None) -> int | None:
     except ValueError:
         message = "Send dollars as a decimal number in text, such as 0.05."
         raise RouterError(422, "invalid_value", message, param=name) from None
-
-
-def match_of(if_match: str) -> str | None:
-    """The version of an If-Match header; ``*`` matches whatever is stored."""
-    tag = if_match.strip().removeprefix("W/").strip('"')
-    return None if tag in ("", "*") else tag
 
 
 def _require_member(request: HttpRequest, user_id: UUID) -> None:

@@ -19,6 +19,7 @@ from tenancy import audit
 from tenancy.core import Actor
 from tenancy.models import ApiKey, new_id
 from tenancy.scope import tenant_scope
+from tenancy.versions import changed_meanwhile
 
 COST_NANO_MAX = 1_000 * 10**9
 THRESHOLD_NANO_MAX = 1_000_000 * 10**9
@@ -116,12 +117,7 @@ def _locked(organization_id: UUID, user_id: UUID | None) -> tuple[UserRouterPref
 def _check_match(row: Wishes, match: str | None, *, is_new: bool) -> None:
     held = UNSAVED if is_new else tag_of(row)
     if match not in (None, held):
-        raise RouterError(
-            412,
-            "changed_meanwhile",
-            "These preferences were changed since you read them. Read them again.",
-            param="If-Match",
-        )
+        raise changed_meanwhile()
 
 
 def _refuse_stale(row: Wishes, changes: Mapping[str, Any], version: datetime) -> None:

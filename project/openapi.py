@@ -19,6 +19,12 @@ IDEMPOTENCY_KEY = {
     "done twice.",
     "example": "0d5f6f0e-8a3f-4c39-9d57-6a1c2f9f4c11",
 }
+IF_MATCH = "If-Match"
+ETAG = {
+    "description": "The version, to send as If-Match with a change.",
+    "schema": {"type": "string"},
+    "example": '"1795256867331000"',
+}
 PROBLEM = {
     "title": "Problem",
     "type": "object",
@@ -33,6 +39,11 @@ PROBLEM = {
         "field": {
             "anyOf": [{"type": "string"}, {"type": "null"}],
             "description": "The field or parameter that is wrong.",
+        },
+        "current": {
+            "type": "object",
+            "description": "What there is now, where a change was built on what is no more.",
+            "additionalProperties": True,
         },
         "errors": {
             "type": "array",
@@ -57,6 +68,7 @@ REFUSALS = {
     "403": "The key lacks the admin scope, or may not be used from this address.",
     "404": "There is no such thing in this organization.",
     "409": "Something changed meanwhile, or is in the way.",
+    "412": "It was changed since the answer whose ETag stands in If-Match; current says to what.",
     "422": "A value is wrong; field says which.",
     "429": "Too many requests; Retry-After says how long to wait.",
 }
@@ -69,6 +81,8 @@ def complete(schema: S) -> S:
     for path, operations in schema["paths"].items():
         for method, operation in operations.items():
             _complete_operation(operation, method, path)
+        if any(_names(operation) & {IF_MATCH} for operation in operations.values()):
+            _tell_versions(operations)
     return schema
 
 
@@ -135,14 +149,28 @@ def _complete_operation(operation: dict[str, Any], method: str, path: str) -> No
     statuses += ["404"] if "{" in path else []
     statuses += ["409"] if method != "get" else []
     for status in sorted(statuses):
-        responses.setdefault(
-            status,
-            {
-                "description": REFUSALS[status],
-                "content": {PROBLEM_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
-            },
-        )
+        responses.setdefault(status, _refusal(status))
     operation["responses"] = responses
+
+
+def _names(operation: dict[str, Any]) -> set[str]:
+    return {one["name"] for one in operation.get("parameters", [])}
+
+
+def _tell_versions(operations: dict[str, Any]) -> None:
+    """What has versions tells them in answers, and may refuse a change of an older one."""
+    for method, operation in operations.items():
+        if IF_MATCH in _names(operation):
+            operation["responses"].setdefault("412", _refusal("412"))
+        if method in ("get", "patch", "put") and "200" in operation["responses"]:
+            operation["responses"]["200"].setdefault("headers", {})["ETag"] = ETAG
+
+
+def _refusal(status: str) -> dict[str, Any]:
+    return {
+        "description": REFUSALS[status],
+        "content": {PROBLEM_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+    }
 
 
 def _resolved(schema: dict[str, Any], schemas: dict[str, Any]) -> dict[str, Any]:

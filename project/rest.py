@@ -99,6 +99,8 @@ def problem(why: RouterError, **more: object) -> HttpResponse:
         "field": why.param,
         **more,
     }
+    if why.current is not None:
+        told["current"] = why.current
     headers = {name.decode(): value.decode() for name, value in why.headers()}
     if why.status == HTTPStatus.UNAUTHORIZED:
         headers["WWW-Authenticate"] = "Bearer"

@@ -4,7 +4,7 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from django.conf import settings
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from ninja import Router, Status
 from ninja.params.functions import Query
 
@@ -13,6 +13,7 @@ from tenancy import invitations as invitation_services
 from tenancy import members as services
 from tenancy import selectors
 from tenancy.api_auth import holder, in_scope
+from tenancy.api_versions import IfMatch, match_of, shows_current, tagged
 from tenancy.checks import checked_role, invalid
 from tenancy.core import Role
 from tenancy.invitations import Sent
@@ -51,21 +52,33 @@ def list_members(
 
 @members.get("/{uuid:member_id}", response=MemberOut, summary="Show one member")
 @in_scope
-def show_member(request: HttpRequest, member_id: UUID) -> dict[str, Any]:
-    """One member."""
-    return _told(_member(request, member_id))
+def show_member(request: HttpRequest, response: HttpResponse, member_id: UUID) -> dict[str, Any]:
+    """One member, with their role and when they joined."""
+    member = _member(request, member_id)
+    return tagged(_told(member), response, services.member_version(member))
 
 
 @members.patch("/{uuid:member_id}", response=MemberOut, summary="Give a member another role")
 @in_scope
-def change_role(request: HttpRequest, member_id: UUID, wanted: RolePatch) -> dict[str, Any]:
+def change_role(
+    request: HttpRequest,
+    response: HttpResponse,
+    member_id: UUID,
+    wanted: RolePatch,
+    if_match: IfMatch = "",
+) -> dict[str, Any]:
     """A key has an admin's rights: it makes and unmakes no owner."""
     held = holder(request)
-    role = checked_role(wanted.role)
-    services.set_role(
-        held.organization_id, member_id, role, by=Role.ADMIN, actor=held.actor(request)
-    )
-    return _told(_member(request, member_id))
+    with shows_current(lambda: show_member(request, response, member_id)):
+        services.set_role(
+            held.organization_id,
+            member_id,
+            checked_role(wanted.role),
+            by=Role.ADMIN,
+            actor=held.actor(request),
+            match=match_of(if_match),
+        )
+    return show_member(request, response, member_id)
 
 
 @members.delete("/{uuid:member_id}", response={204: None}, summary="Remove a member")

@@ -16,16 +16,23 @@ from tenancy.core import Actor
 from tenancy.models import ApiKey, Membership, User
 from tenancy.scope import tenant_scope
 from tenancy.services import checked_networks
+from tenancy.versions import check_version, version_of
 
 FIELDS = ("name", "expires_at", "allowed_networks", "user")
 
 
 def edit_key(
-    organization_id: UUID, key_id: UUID, changes: Mapping[str, Any], *, actor: Actor
+    organization_id: UUID,
+    key_id: UUID,
+    changes: Mapping[str, Any],
+    *,
+    actor: Actor,
+    match: str | None = None,
 ) -> ApiKey:
     """Changes some of a key's name, ``expires_at``, ``allowed_networks`` and ``user``.
 
-    Raises ``RouterError``: 404 for an unknown or revoked key, 422 naming the field that is wrong.
+    Raises ``RouterError``: 404 for an unknown or revoked key, 422 naming the field that is wrong,
+    412 when ``match`` is given and is not ``key_version``.
     """
     with tenant_scope(organization_id):
         key = (
@@ -36,6 +43,7 @@ def edit_key(
         if key is None:
             raise RouterError(404, "not_found", "There is no such live API key.", param="id")
         before = _told(key)
+        check_version(before, match)
         if "name" in changes:
             key.name = checked_name(changes["name"])
         if "allowed_networks" in changes:
@@ -49,6 +57,11 @@ def edit_key(
             key.save(update_fields=["name", "allowed_networks", "expires_at", "user"])
             audit.record_of(key, actor, "api_key.update", before=before, after=after)
     return key
+
+
+def key_version(key: ApiKey) -> str:
+    """What tells what a key says from what it said."""
+    return version_of(_told(key))
 
 
 def member_user(organization_id: UUID, user_id: UUID | None, *, param: str) -> User | None:

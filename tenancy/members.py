@@ -13,6 +13,7 @@ from tenancy.core import Actor, Role, Scope, may
 from tenancy.models import ApiKey, FormerMember, Membership, User
 from tenancy.owners import check_may_give, keep_an_owner, lock_members
 from tenancy.scope import tenant_scope
+from tenancy.versions import check_version, version_of
 
 
 def set_role(
@@ -23,17 +24,20 @@ def set_role(
     by: Role,
     actor: Actor,
     seen: Role | None = None,
+    match: str | None = None,
 ) -> Membership:
     """Gives a member another role; ``by`` is the role of whoever asks, ``seen`` what they saw.
 
     Who is no admin any more loses the keys of the admin scope that act for them.
     Raises ``RouterError``: 404 for no member, 403 without the right, 409 for the only owner or
-    when somebody else changed the role since it was seen.
+    when somebody else changed the role since it was seen, 412 when ``match`` is given and is not
+    ``member_version``.
     """
     with tenant_scope(organization_id):
         _lock_keys(_member(organization_id, member_id))
         lock_members(organization_id)
         member = _member(organization_id, member_id)
+        check_version(_told(member), match)
         check_may_give(by, member.role, role)
         if seen is not None and member.role != seen:
             raise RouterError(
@@ -48,6 +52,11 @@ def set_role(
             _revoke_keys(member, actor, scopes__contains=[Scope.ADMIN.value])
         _give(member, role, actor)
     return member
+
+
+def member_version(member: Membership) -> str:
+    """What tells a member's role from what it was."""
+    return version_of(_told(member))
 
 
 def remove_member(organization_id: UUID, member_id: UUID, *, by: Role, actor: Actor) -> int:
@@ -94,6 +103,10 @@ def transfer_ownership(
             _give(taker, Role.OWNER, actor)
         _give(giver, Role.ADMIN, actor)
     return taker
+
+
+def _told(member: Membership) -> dict[str, str]:
+    return {"id": str(member.id), "role": member.role}
 
 
 def _give(member: Membership, role: Role, actor: Actor) -> None:

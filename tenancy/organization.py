@@ -29,6 +29,7 @@ from tenancy.core import Actor
 from tenancy.models import AuditEntry, Erasure, Organization
 from tenancy.owners import lock_members
 from tenancy.scope import tenant_scope
+from tenancy.versions import check_version
 
 log = logging.getLogger(__name__)
 
@@ -42,15 +43,18 @@ def change_organization(
     *,
     actor: Actor,
     seen: Mapping[str, Any] | None = None,
+    match: str | None = None,
 ) -> Organization:
     """Changes some of ``FIELDS``; ``seen`` holds what the editor saw of them.
 
-    Raises ``RouterError``: 422 naming the field, 409 for a field that somebody else changed.
+    Raises ``RouterError``: 422 naming the field, 409 for a field that somebody else changed, 412
+    when ``match`` is given and is not the ``version_of`` its ``settings_of``.
     """
     with tenant_scope(organization_id):
         lock_members(organization_id)
         row = Organization.objects.get(id=organization_id)
-        before = {name: getattr(row, name) for name in FIELDS}
+        before = settings_of(row)
+        check_version(before, match)
         after = before | {name: _checked(name, value) for name, value in changes.items()}
         for name in changes:
             was = seen.get(name, before[name]) if seen else before[name]
@@ -78,6 +82,11 @@ def change_organization(
             after=after,
         )
     return row
+
+
+def settings_of(row: Organization) -> dict[str, Any]:
+    """What ``change_organization`` may change."""
+    return {name: getattr(row, name) for name in FIELDS}
 
 
 def delete_organization(organization_id: UUID, *, typed_name: str, actor: Actor) -> None:

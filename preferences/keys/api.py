@@ -11,7 +11,7 @@ from ninja.params.functions import Query
 
 from lib.errors import RouterError
 from lib.money import dollars, nano_from_usd
-from preferences.api import FIELD_BY_COLUMN, IfMatch, match_of
+from preferences.api import FIELD_BY_COLUMN
 from preferences.keys.forms import read_scopes
 from preferences.keys.schemas import (
     KeyIn,
@@ -27,6 +27,7 @@ from preferences.models import KeyPreferences
 from preferences.selectors import key_row, tag_of
 from preferences.services import save_key_preferences
 from tenancy.api_auth import holder, in_scope
+from tenancy.api_versions import IfMatch, match_of, shows_current, tagged
 from tenancy.key_selectors import (
     SEARCH_CHARS_MAX,
     KeyFilters,
@@ -36,7 +37,7 @@ from tenancy.key_selectors import (
     live_secrets,
     state_of,
 )
-from tenancy.key_services import edit_key, member_user
+from tenancy.key_services import edit_key, key_version, member_user
 from tenancy.models import ApiKey
 from tenancy.services import create_key, revoke_key, rotate_key
 
@@ -93,14 +94,21 @@ def new_key(request: HttpRequest, wanted: KeyIn) -> Any:
 
 @router.get("/{uuid:key_id}", response=KeyOut, summary="Show an API key")
 @in_scope
-def show_key(request: HttpRequest, key_id: UUID) -> dict[str, Any]:
+def show_key(request: HttpRequest, response: HttpResponse, key_id: UUID) -> dict[str, Any]:
     """One key, without its secret."""
-    return _told(_key(request, key_id))
+    key = _key(request, key_id)
+    return tagged(_told(key), response, key_version(key))
 
 
 @router.patch("/{uuid:key_id}", response=KeyOut, summary="Change an API key")
 @in_scope
-def change_key(request: HttpRequest, key_id: UUID, wanted: KeyPatch) -> dict[str, Any]:
+def change_key(
+    request: HttpRequest,
+    response: HttpResponse,
+    key_id: UUID,
+    wanted: KeyPatch,
+    if_match: IfMatch = "",
+) -> dict[str, Any]:
     """Renames a key, changes its networks, its expiry or whom it acts for."""
     held = holder(request)
     changes = wanted.dict(exclude_unset=True)
@@ -109,8 +117,15 @@ def change_key(request: HttpRequest, key_id: UUID, wanted: KeyPatch) -> dict[str
         changes["user"] = member_user(held.organization_id, user_id, param="user_id")
     if "expires_at" in changes:
         changes["expires_at"] = _moment(changes["expires_at"])
-    edit_key(held.organization_id, key_id, changes, actor=held.actor(request))
-    return _told(_key(request, key_id))
+    with shows_current(lambda: show_key(request, response, key_id)):
+        edit_key(
+            held.organization_id,
+            key_id,
+            changes,
+            actor=held.actor(request),
+            match=match_of(if_match),
+        )
+    return show_key(request, response, key_id)
 
 
 @router.post("/{uuid:key_id}/rotate", response={201: NewKeyOut}, summary="Rotate an API key")
@@ -163,9 +178,10 @@ def change_preferences(
         changes["max_cost_per_request_nano"] = _nano(sent["max_cost_usd"])
     actor = held.actor(request)
     try:
-        row = save_key_preferences(
-            held.organization_id, key_id, changes, actor=actor, match=match_of(if_match)
-        )
+        with shows_current(lambda: show_preferences(request, response, key_id)):
+            row = save_key_preferences(
+                held.organization_id, key_id, changes, actor=actor, match=match_of(if_match)
+            )
     except RouterError as why:
         why.param = FIELD_BY_COLUMN.get(why.param or "", why.param)
         raise
@@ -194,10 +210,10 @@ def _told(key: ApiKey) -> dict[str, Any]:
 
 
 def _wished(row: KeyPreferences, response: HttpResponse) -> dict[str, Any]:
-    response["ETag"] = f'"{tag_of(row)}"'
     cost = row.max_cost_per_request_nano
     told = {name: getattr(row, column) for name, column in _COLUMNS.items()}
-    return {**told, "max_cost_usd": None if cost is None else dollars(cost)}
+    told["max_cost_usd"] = None if cost is None else dollars(cost)
+    return tagged(told, response, tag_of(row))
 
 
 def _moment(moment: datetime | None) -> datetime | None:

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from django.http import HttpRequest
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from ninja import Router, Status
 
@@ -10,7 +11,14 @@ from catalog import selectors
 from catalog.editing import edit_provider
 from catalog.models import Provider
 from catalog.presets import PRESETS
-from catalog.services import change_address, connect_provider, set_credential
+from catalog.services import (
+    SANDBOX_SLUG,
+    change_address,
+    connect_provider,
+    connect_sandbox,
+    set_credential,
+)
+from catalog.versions import provider_version
 from lib.errors import RouterError
 from routing.providers.asking import check_provider
 from routing.providers.board import ProviderCard, cards
@@ -28,6 +36,7 @@ from routing.providers.schemas import (
 )
 from routing.providers.services import disconnect_provider
 from tenancy.api_auth import holder, in_scope
+from tenancy.api_versions import IfMatch, match_of, shows_current, tagged
 
 router = Router(tags=["providers"])
 
@@ -64,26 +73,42 @@ def list_presets(request: HttpRequest) -> dict[str, Any]:
 def connect(request: HttpRequest, wanted: ProviderIn) -> Any:
     """A provider with its credential and its preset's models; test it afterwards."""
     held = holder(request)
-    made = connect_provider(held.organization_id, actor=held.actor(request), **wanted.dict())
+    actor = held.actor(request)
+    if wanted.preset == SANDBOX_SLUG and settings.SANDBOX_URL:
+        made = connect_sandbox(held.organization_id, base_url=settings.SANDBOX_URL, actor=actor)
+    else:
+        made = connect_provider(held.organization_id, actor=actor, **wanted.dict())
     return Status(201, _one(request, made.slug))
 
 
 @router.get("/{slug:slug}", response=ConnectedProviderOut, summary="Show a provider")
 @in_scope
-def show_provider(request: HttpRequest, slug: str) -> dict[str, Any]:
+def show_provider(request: HttpRequest, response: HttpResponse, slug: str) -> dict[str, Any]:
     """One provider, without its secret."""
-    return _one(request, slug)
+    return tagged(_one(request, slug), response, provider_version(found(request, slug)))
 
 
 @router.patch("/{slug:slug}", response=ConnectedProviderOut, summary="Change a provider")
 @in_scope
-def change_provider(request: HttpRequest, slug: str, wanted: ProviderPatch) -> dict[str, Any]:
+def change_provider(
+    request: HttpRequest,
+    response: HttpResponse,
+    slug: str,
+    wanted: ProviderPatch,
+    if_match: IfMatch = "",
+) -> dict[str, Any]:
     """Renames it, turns it on or off, or says where it computes."""
     sent = wanted.dict(exclude_unset=True)
     confirmed = bool(sent.pop("confirm_local", False))
-    actor = holder(request).actor(request)
-    edit_provider(found(request, slug), sent, actor=actor, confirm_local=confirmed)
-    return _one(request, slug)
+    with shows_current(lambda: show_provider(request, response, slug)):
+        edit_provider(
+            found(request, slug),
+            sent,
+            actor=holder(request).actor(request),
+            confirm_local=confirmed,
+            match=match_of(if_match),
+        )
+    return show_provider(request, response, slug)
 
 
 @router.delete("/{slug:slug}", response={204: None}, summary="Remove a provider")
@@ -109,17 +134,25 @@ def replace_credential(request: HttpRequest, slug: str, wanted: SecretIn) -> Any
 
 @router.put("/{slug:slug}/address", response=ConnectedProviderOut, summary="Move a provider")
 @in_scope
-def move_provider(request: HttpRequest, slug: str, wanted: AddressIn) -> dict[str, Any]:
+def move_provider(
+    request: HttpRequest,
+    response: HttpResponse,
+    slug: str,
+    wanted: AddressIn,
+    if_match: IfMatch = "",
+) -> dict[str, Any]:
     """Another address, with its own credential: the present one is never sent there."""
-    change_address(
-        found(request, slug),
-        wanted.base_url,
-        actor=holder(request).actor(request),
-        secret=wanted.secret,
-        is_local=wanted.is_local,
-        confirm_local=wanted.confirm_local,
-    )
-    return _one(request, slug)
+    with shows_current(lambda: show_provider(request, response, slug)):
+        change_address(
+            found(request, slug),
+            wanted.base_url,
+            actor=holder(request).actor(request),
+            secret=wanted.secret,
+            is_local=wanted.is_local,
+            confirm_local=wanted.confirm_local,
+            match=match_of(if_match),
+        )
+    return show_provider(request, response, slug)
 
 
 @router.post("/{slug:slug}/test", response=CheckOut, summary="Test a provider")

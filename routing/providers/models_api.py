@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from ninja import Router, Status
 
@@ -14,6 +14,7 @@ from catalog.editing import remove_deployment as take_away
 from catalog.models import Deployment, Provider
 from catalog.presets import ModelPreset, known_model
 from catalog.services import add_deployment, set_price
+from catalog.versions import deployment_version
 from lib.errors import RouterError
 from lib.money import nano_from_usd
 from routing.providers.api import found
@@ -27,6 +28,7 @@ from routing.providers.schemas import (
     PriceIn,
 )
 from tenancy.api_auth import holder, in_scope
+from tenancy.api_versions import IfMatch, match_of, shows_current, tagged
 
 router = Router(tags=["providers"])
 
@@ -71,21 +73,31 @@ def create_deployment(request: HttpRequest, slug: str, wanted: DeploymentIn) -> 
 
 @router.get(_ONE, response=DeploymentOut, summary="Show a model")
 @in_scope
-def show_deployment(request: HttpRequest, slug: str, deployment_id: UUID) -> dict[str, Any]:
-    """One model at a provider."""
-    return _told(*_found(request, slug, deployment_id))
+def show_deployment(
+    request: HttpRequest, response: HttpResponse, slug: str, deployment_id: UUID
+) -> dict[str, Any]:
+    """One model at a provider, with the price that holds."""
+    provider, row = _found(request, slug, deployment_id)
+    return tagged(_told(provider, row), response, deployment_version(row))
 
 
 @router.patch(_ONE, response=DeploymentOut, summary="Change a model")
 @in_scope
 def change_deployment(
-    request: HttpRequest, slug: str, deployment_id: UUID, wanted: DeploymentPatch
+    request: HttpRequest,
+    response: HttpResponse,
+    slug: str,
+    deployment_id: UUID,
+    wanted: DeploymentPatch,
+    if_match: IfMatch = "",
 ) -> dict[str, Any]:
     """Changes its names, limits, capabilities, region or quality, or turns it on or off."""
-    provider, row = _found(request, slug, deployment_id)
+    _, row = _found(request, slug, deployment_id)
     sent = wanted.dict(exclude_unset=True)
     actor = holder(request).actor(request)
-    return _told(provider, edit_deployment(row, sent, actor=actor))
+    with shows_current(lambda: show_deployment(request, response, slug, deployment_id)):
+        edit_deployment(row, sent, actor=actor, match=match_of(if_match))
+    return show_deployment(request, response, slug, deployment_id)
 
 
 @router.delete(_ONE, response={204: None}, summary="Remove a model")
@@ -100,32 +112,42 @@ def remove_deployment(request: HttpRequest, slug: str, deployment_id: UUID) -> A
 @router.put(f"{_ONE}/price", response=DeploymentOut, summary="Set your own price of a model")
 @in_scope
 def override_price(
-    request: HttpRequest, slug: str, deployment_id: UUID, wanted: PriceIn
+    request: HttpRequest,
+    response: HttpResponse,
+    slug: str,
+    deployment_id: UUID,
+    wanted: PriceIn,
+    if_match: IfMatch = "",
 ) -> dict[str, Any]:
     """Wins over the price list from the next call on; exact to the nano-dollar."""
-    provider, row = _found(request, slug, deployment_id)
+    _, row = _found(request, slug, deployment_id)
     today = timezone.localdate()
     if wanted.as_of is not None and wanted.as_of > today:
         raise invalid("as_of", "A price holds from now on; choose today or a day before.")
     cached = wanted.cached_usd_per_mtok
-    priced = set_price(
-        row,
-        input_nano=_nano("input_usd_per_mtok", wanted.input_usd_per_mtok),
-        output_nano=_nano("output_usd_per_mtok", wanted.output_usd_per_mtok),
-        cached_nano=None if cached is None else _nano("cached_usd_per_mtok", cached),
-        source=wanted.source,
-        as_of=wanted.as_of or today,
-        actor=holder(request).actor(request),
-    )
-    return _told(provider, priced)
+    with shows_current(lambda: show_deployment(request, response, slug, deployment_id)):
+        set_price(
+            row,
+            input_nano=_nano("input_usd_per_mtok", wanted.input_usd_per_mtok),
+            output_nano=_nano("output_usd_per_mtok", wanted.output_usd_per_mtok),
+            cached_nano=None if cached is None else _nano("cached_usd_per_mtok", cached),
+            source=wanted.source,
+            as_of=wanted.as_of or today,
+            actor=holder(request).actor(request),
+            match=match_of(if_match),
+        )
+    return show_deployment(request, response, slug, deployment_id)
 
 
 @router.delete(f"{_ONE}/price", response=DeploymentOut, summary="Use the price list again")
 @in_scope
-def forget_price(request: HttpRequest, slug: str, deployment_id: UUID) -> dict[str, Any]:
-    """Takes your own price back."""
-    provider, row = _found(request, slug, deployment_id)
-    return _told(provider, clear_price(row, actor=holder(request).actor(request)))
+def forget_price(
+    request: HttpRequest, response: HttpResponse, slug: str, deployment_id: UUID
+) -> dict[str, Any]:
+    """Takes your own price back; 422 where the price list does not know the model."""
+    _, row = _found(request, slug, deployment_id)
+    clear_price(row, actor=holder(request).actor(request))
+    return show_deployment(request, response, slug, deployment_id)
 
 
 def _found(request: HttpRequest, slug: str, deployment_id: UUID) -> tuple[Provider, Deployment]:

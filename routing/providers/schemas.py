@@ -67,7 +67,8 @@ class ProviderIn(Schema):
     )
 
     preset: str = Field(
-        description="As /api/providers/presets tells; openai-compatible or local for any other.",
+        description="As /api/providers/presets tells; openai-compatible or local for any other, "
+        "sandbox for made-up answers where the installation offers them.",
         examples=["openai"],
     )
     secret: str = Field("", description="The API key; sealed, never told again.")

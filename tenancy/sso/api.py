@@ -4,12 +4,13 @@ from typing import Any
 from uuid import UUID
 
 from django.conf import settings
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.utils.module_loading import import_string
 from ninja import Router, Status
 
 from lib.errors import RouterError
 from tenancy.api_auth import holder, in_scope
+from tenancy.api_versions import IfMatch, match_of, shows_current, tagged
 from tenancy.models import SsoConnection, SsoDomain
 from tenancy.scope import tenant_scope
 from tenancy.selectors import organization
@@ -34,22 +35,29 @@ sso = Router(tags=["Single sign-on"])
 
 @security.get("", response=Security, summary="How members sign in")
 @in_scope
-def read_security(request: HttpRequest) -> dict[str, Any]:
+def read_security(request: HttpRequest, response: HttpResponse) -> dict[str, Any]:
     """Whether members need a second factor. API keys are unaffected."""
     found = organization(holder(request).organization_id)
     assert found is not None
-    return {"require_mfa": found.require_mfa}
+    version = services.security_version(found)
+    return tagged({"require_mfa": found.require_mfa}, response, version)
 
 
 @security.patch("", response=Security, summary="Require second factors, or stop to")
 @in_scope
-def change_security(request: HttpRequest, body: Security) -> dict[str, Any]:
+def change_security(
+    request: HttpRequest, response: HttpResponse, body: Security, if_match: IfMatch = ""
+) -> dict[str, Any]:
     """Holds from each member's next page on; needs an owner who has a second factor (409)."""
     mine = holder(request)
-    services.set_require_mfa(
-        mine.organization_id, require_mfa=body.require_mfa, actor=mine.actor(request)
-    )
-    return {"require_mfa": body.require_mfa}
+    with shows_current(lambda: read_security(request, response)):
+        services.set_require_mfa(
+            mine.organization_id,
+            require_mfa=body.require_mfa,
+            actor=mine.actor(request),
+            match=match_of(if_match),
+        )
+    return read_security(request, response)
 
 
 @sso.get("", response=Connections, summary="List connections")
@@ -61,7 +69,9 @@ def list_connections(request: HttpRequest) -> dict[str, Any]:
 
 
 @sso.post("", response={201: ConnectionOut}, summary="Connect an identity provider")
-def create_connection(request: HttpRequest, body: ConnectionIn) -> Status[dict[str, Any]]:
+def create_connection(
+    request: HttpRequest, response: HttpResponse, body: ConnectionIn
+) -> Status[dict[str, Any]]:
     """By OpenID Connect or SAML. An OpenID issuer is asked for its description at once.
 
     Then tell the provider our addresses, which the answer holds, and add the domains.
@@ -74,29 +84,37 @@ def create_connection(request: HttpRequest, body: ConnectionIn) -> Status[dict[s
         details=details_from(values),
         actor=mine.actor(request),
     )
-    return Status(201, _read(request, made.id))
+    return Status(201, _read(request, response, made.id))
 
 
 @sso.get("/{uuid:connection_id}", response=ConnectionOut, summary="One connection")
 @in_scope
-def read_connection(request: HttpRequest, connection_id: UUID) -> dict[str, Any]:
+def read_connection(
+    request: HttpRequest, response: HttpResponse, connection_id: UUID
+) -> dict[str, Any]:
     """One identity provider with its domains."""
-    return _read(request, connection_id)
+    return _read(request, response, connection_id)
 
 
 @sso.patch("/{uuid:connection_id}", response=ConnectionOut, summary="Change a connection")
 def change_connection(
-    request: HttpRequest, connection_id: UUID, body: ConnectionChange
+    request: HttpRequest,
+    response: HttpResponse,
+    connection_id: UUID,
+    body: ConnectionChange,
+    if_match: IfMatch = "",
 ) -> dict[str, Any]:
     """What is left out stays as it is."""
     mine = holder(request)
-    services.change_connection(
-        mine.organization_id,
-        connection_id,
-        details=details_from(body.dict(exclude_unset=True)),
-        actor=mine.actor(request),
-    )
-    return _read(request, connection_id)
+    with shows_current(lambda: _read(request, response, connection_id)):
+        services.change_connection(
+            mine.organization_id,
+            connection_id,
+            details=details_from(body.dict(exclude_unset=True)),
+            actor=mine.actor(request),
+            match=match_of(if_match),
+        )
+    return _read(request, response, connection_id)
 
 
 @sso.delete("/{uuid:connection_id}", response={204: None}, summary="Remove a connection")
@@ -151,13 +169,13 @@ def remove_domain(request: HttpRequest, connection_id: UUID, domain_id: UUID) ->
     return Status(204, None)
 
 
-def _read(request: HttpRequest, connection_id: UUID) -> dict[str, Any]:
+def _read(request: HttpRequest, response: HttpResponse, connection_id: UUID) -> dict[str, Any]:
     organization_id = holder(request).organization_id
     with tenant_scope(organization_id):
         found = connections(organization_id).filter(id=connection_id).first()
     if found is None:
         raise RouterError(404, "not_found", "There is no such connection.", param="id")
-    return _out(found)
+    return tagged(_out(found), response, services.connection_version(found))
 
 
 def _out(connection: SsoConnection) -> dict[str, Any]:

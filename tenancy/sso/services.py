@@ -24,6 +24,7 @@ from tenancy.sso import fields as checked
 from tenancy.sso.core import clean_domain, proof_name, proof_text
 from tenancy.sso.details import Details, asked, paced
 from tenancy.sso.dns import LookupFailedError
+from tenancy.versions import changed_meanwhile, version_of
 
 CONNECTIONS_MAX = 10
 DOMAINS_MAX = 50
@@ -64,9 +65,16 @@ def create_connection(
 
 
 def change_connection(
-    organization_id: UUID, connection_id: UUID, *, details: Details, actor: Actor
+    organization_id: UUID,
+    connection_id: UUID,
+    *,
+    details: Details,
+    actor: Actor,
+    match: str | None = None,
 ) -> SsoConnection:
     """Changes what is given of a connection; raises ``RouterError``: 404, or 422 by field.
+
+    412 when ``match`` is given and is not ``connection_version``.
 
     Call it outside every scope: no transaction waits for the provider.
     """
@@ -74,7 +82,9 @@ def change_connection(
         found = connection_of(organization_id, connection_id)
     details = asked(organization_id, found.kind, details, issuer=found.issuer)
     with tenant_scope(organization_id):
-        found = connection_of(organization_id, connection_id)
+        found = connection_of(organization_id, connection_id, lock=True)
+        if match not in (None, connection_version(found)):
+            raise changed_meanwhile()
         before = _told(found)
         _apply(found, details)
         _check_complete(found)
@@ -171,14 +181,18 @@ def verify_domain(
     return domain
 
 
-def set_require_mfa(organization_id: UUID, *, require_mfa: bool, actor: Actor) -> None:
+def set_require_mfa(
+    organization_id: UUID, *, require_mfa: bool, actor: Actor, match: str | None = None
+) -> None:
     """Whether members need a second factor before they see any page.
 
-    Raises ``RouterError`` (409) while no owner has one: it would shut out everybody who can
-    take it back.
+    Raises ``RouterError``: 409 while no owner has one, because it would shut out everybody who can
+    take it back; 412 when ``match`` is given and is not ``security_version``.
     """
     with tenant_scope(organization_id):
         organization = Organization.objects.select_for_update().get(id=organization_id)
+        if match not in (None, security_version(organization)):
+            raise changed_meanwhile()
         if organization.require_mfa == require_mfa:
             return
         if require_mfa and not _an_owner_has_second_factor(organization_id):
@@ -202,9 +216,22 @@ def _an_owner_has_second_factor(organization_id: UUID) -> bool:
     return any(has_second_factor(one.user) for one in owners.select_related("user"))
 
 
-def connection_of(organization_id: UUID, connection_id: UUID) -> SsoConnection:
+def security_version(organization: Organization) -> str:
+    """What tells how members sign in from how they did."""
+    return version_of({"require_mfa": organization.require_mfa})
+
+
+def connection_version(connection: SsoConnection) -> str:
+    """What tells what a connection says from what it said."""
+    return version_of(_told(connection) | {"certificate": connection.idp_certificate})
+
+
+def connection_of(
+    organization_id: UUID, connection_id: UUID, *, lock: bool = False
+) -> SsoConnection:
     """One of the organization's connections; raises ``RouterError`` (404)."""
-    found = SsoConnection.objects.filter(organization_id=organization_id, id=connection_id).first()
+    rows = SsoConnection.objects.select_for_update() if lock else SsoConnection.objects.all()
+    found = rows.filter(organization_id=organization_id, id=connection_id).first()
     if found is None:
         raise RouterError(404, "not_found", "There is no such connection.", param="id")
     return found

@@ -632,3 +632,19 @@ def test_providers_are_asked_so_often_a_minute(cast: Cast, issuer: str, monkeypa
     shown = signed_in(cast.alice).post(f"{PAGE}/sso", body | {"issuer": issuer})
     assert shown.status_code == 429
     assert b"a minute" in shown.content
+
+
+@pytest.mark.django_db
+def test_a_connection_has_versions(cast: Cast, issuer: str) -> None:
+    path = f"{API}/{made(cast, issuer).id}"
+    client = Client(headers={"Authorization": f"Bearer {cast.acme_key}"})
+
+    def rename(name: str, tag: str) -> Any:
+        body = {"name": name}
+        return client.patch(path, body, content_type="application/json", headers={"If-Match": tag})
+
+    old = client.get(path)["ETag"]
+    assert rename("Entra", old).status_code == 200
+    refused = rename("Okta", old)
+    assert (refused.status_code, refused.json()["current"]["name"]) == (412, "Entra")
+    assert rename("Okta", client.get(path)["ETag"]).json()["name"] == "Okta"
