@@ -1,15 +1,21 @@
-"""What every page's response carries: the content policy, who may frame it, how it is cached."""
+"""What every page's response carries, and how files of style and script are sent.
+
+1. ``PageHeaders``: the content policy, who may frame a page, how it is cached.
+2. ``StaticFiles``: whitenoise, whose files an event loop can send piece by piece.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import Any, cast
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, BinaryIO, cast
 from urllib.parse import urlencode
 
-from asgiref.sync import iscoroutinefunction, markcoroutinefunction
+from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse
+from django.core.handlers.asgi import ASGIRequest
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
+from whitenoise.middleware import WhiteNoiseMiddleware
 
 from tenancy.pages import THEME_COOKIE, Theme, current_page
 
@@ -21,6 +27,8 @@ CONTENT_POLICY = (
     "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 )
 PERMISSIONS_POLICY = "camera=(), geolocation=(), microphone=(), payment=(), usb=()"
+
+_PIECE_BYTES = 64 * 1024
 
 Next = Callable[[HttpRequest], Any]
 
@@ -77,3 +85,37 @@ def _leads_to_sign_in(request: HttpRequest, response: HttpResponseBase) -> bool:
         and response.status_code == 302
         and response.headers.get("Location", "").startswith(settings.LOGIN_URL)
     )
+
+
+class StaticFiles(WhiteNoiseMiddleware):  # type: ignore[misc]
+    """Whitenoise, which by itself gives an event loop files that it has to read as a whole."""
+
+    @staticmethod
+    def serve(static_file: Any, request: HttpRequest) -> HttpResponseBase:
+        """The file, or that the browser has it already."""
+        if not isinstance(request, ASGIRequest):
+            return cast(HttpResponseBase, WhiteNoiseMiddleware.serve(static_file, request))
+        found = static_file.get_response(request.method, request.META)
+        content = b"" if found.file is None else _Pieces(found.file)
+        kind = HttpResponse if found.file is None else StreamingHttpResponse
+        response = kind(content, status=int(found.status))
+        del response["Content-Type"]
+        for name, value in found.headers:
+            response[name] = value
+        return response
+
+
+class _Pieces:
+    """A file for an event loop, piece by piece; Django closes it with its response."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        read = sync_to_async(self._file.read, thread_sensitive=False)
+        while piece := await read(_PIECE_BYTES):
+            yield piece
+
+    def close(self) -> None:
+        """Closes the file."""
+        self._file.close()

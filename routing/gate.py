@@ -9,20 +9,14 @@ from typing import Concatenate, ParamSpec, cast
 from asgiref.sync import sync_to_async
 from django.core.exceptions import PermissionDenied
 from django.core.handlers.exception import response_for_exception
-from django.db import connection
 from django.http import Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 
 from tenancy.core import Role
 from tenancy.pages import Member, MemberRequest, member_page
+from tenancy.scope import give_back
 
 P = ParamSpec("P")
-
-
-@member_page
-def for_members(request: MemberRequest) -> HttpResponse:
-    """Every member may pass."""
-    return HttpResponse(status=HTTPStatus.NO_CONTENT)
 
 
 @member_page
@@ -77,9 +71,3 @@ def _with_errors(
         return view(request, *args, **kwargs)
     except (Http404, PermissionDenied) as why:
         return response_for_exception(request, why)
-
-
-def give_back() -> None:
-    """Returns this thread's connection, unless a transaction around us still needs it."""
-    if not connection.in_atomic_block:
-        connection.close()

@@ -8,27 +8,22 @@
 
 from __future__ import annotations
 
-import asyncio
-import time
-from collections.abc import AsyncIterator
+from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any
 
 import orjson
-from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.contrib import messages
-from django.core.handlers.asgi import ASGIRequest
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.http.response import HttpResponseBase
 from django.template.loader import render_to_string
-from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
 from catalog.models import Deployment
 from preferences.keys.rights import holder_of
-from routing.gate import enter, for_members, for_senders, give_back
+from routing.gate import enter, for_senders
 from routing.incoming import Incoming
 from routing.progress import hide, progress_of
 from routing.runtime import current
@@ -36,20 +31,16 @@ from routing.snippets import HELLO, VARIABLE, snippets
 from routing.waiting import state_of, wait_for
 from tenancy.api_auth import address_of
 from tenancy.core import Role, Scope
-from tenancy.event_stream import has_seat, seat
+from tenancy.event_stream import DONE, Event, event_stream
 from tenancy.models import ApiKey
 from tenancy.once import keep_for_next_page, take
 from tenancy.pages import Member, MemberRequest, keep_fragments_apart, member_page, render_page
-from tenancy.scope import tenant_scope
 from tenancy.selectors import api_keys
 from tenancy.services import create_key
 
 ADDRESS = "/get-started"
 TEMPLATE = "start/page.html"
 KEY_NAME = "Get started"
-LOOK_EVERY_S = 1.0
-COMMENT_EVERY_S = 15.0
-STREAM_S = 600.0
 NO_GATEWAY = "This server does not run the gateway, so it cannot send a request."
 
 
@@ -89,69 +80,29 @@ def waiting(request: MemberRequest) -> HttpResponse:
     return response
 
 
-async def events(request: HttpRequest) -> HttpResponseBase:
-    """The line as server-sent events: ``line`` with HTML whenever it changed, ``done`` at the end.
+@require_safe
+@member_page
+def events(request: MemberRequest) -> HttpResponseBase:
+    """The line as server-sent events: ``line`` with HTML when it changed, ``done`` at the end."""
+    member, address = request.member, address_of(request)
+    shown = ""
 
-    204, which ends a browser's attempts, where this server cannot stream.
-    """
-    member = await enter(request, for_members)
-    if isinstance(member, HttpResponseBase):
-        return member
-    if not isinstance(request, ASGIRequest) or not has_seat(member.user.id):
-        return HttpResponse(status=HTTPStatus.NO_CONTENT)
-    response = StreamingHttpResponse(
-        _changes(member, address_of(request)), content_type="text/event-stream"
-    )
-    response.headers["Cache-Control"] = "no-store"
-    # A compressed stream is held back until a block is full.
-    response.headers["Content-Encoding"] = "identity"
-    response.headers["X-Accel-Buffering"] = "no"
-    return response
+    def poll() -> Sequence[Event]:
+        nonlocal shown
+        wait_for(member.organization_id, address)
+        line = _line(member)
+        if line == shown:
+            return []
+        shown = line
+        told = Event("line", line)
+        return [told, DONE] if "data-arrived" in line else [told]
 
-
-async def _changes(member: Member, address: str) -> AsyncIterator[bytes]:
-    with seat(member.user.id):
-        async for event in _changes_of(member, address):
-            yield event
-
-
-async def _changes_of(member: Member, address: str) -> AsyncIterator[bytes]:
-    look = sync_to_async(_look, thread_sensitive=False)
-    ends = time.monotonic() + STREAM_S
-    shown, spoke = "", time.monotonic()
-    while (now := time.monotonic()) < ends:
-        line, has_arrived = await look(member, address)
-        if line != shown:
-            shown, spoke = line, now
-            yield _event("line", line)
-        elif now - spoke > COMMENT_EVERY_S:
-            spoke = now
-            yield b": waiting\n\n"
-        if has_arrived:
-            yield _event("done", "")
-            return
-        await asyncio.sleep(LOOK_EVERY_S)
-
-
-def _look(member: Member, address: str) -> tuple[str, bool]:
-    """The line, and whether it says that a request arrived; gives its connection back."""
-    try:
-        with timezone.override(member.zone()), tenant_scope(member.organization_id):
-            wait_for(member.organization_id, address)
-            line = _line(member)
-    finally:
-        give_back()
-    return line, "data-arrived" in line
+    return event_stream(request, poll)
 
 
 def _line(member: Member) -> str:
     context = {"state": state_of(member.organization_id), "zone": member.time_zone}
     return render_to_string(f"{TEMPLATE}#line", context)
-
-
-def _event(name: str, data: str) -> bytes:
-    lines = "".join(f"data: {line}\n" for line in data.split("\n"))
-    return f"event: {name}\n{lines}\n".encode()
 
 
 @require_POST

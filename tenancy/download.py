@@ -17,10 +17,9 @@ from uuid import UUID
 
 from asgiref.sync import sync_to_async
 from django.core.handlers.asgi import ASGIRequest
-from django.db import connection
 from django.http import HttpRequest, StreamingHttpResponse
 
-from tenancy.scope import tenant_scope
+from tenancy.scope import give_back, tenant_scope
 
 T = TypeVar("T")
 BATCH_ROWS = 1000
@@ -37,8 +36,7 @@ def in_batches(
     while True:
         with tenant_scope(organization_id):
             found = read(last)
-        if not connection.in_atomic_block:
-            connection.close()
+        give_back()
         yield from found
         if len(found) < rows:
             return

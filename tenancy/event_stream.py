@@ -3,9 +3,11 @@
 1. A view behind ``member_page`` hands over ``poll``, which says what is new; it runs in the
    organization's scope, once a second, only as long as its reader is signed in and a member.
 2. Under ASGI the stream waits without a thread; each poll borrows one, and a connection, briefly.
-   A server without an event loop (WSGI, as in tests) gets the same events from a thread of its own.
+   A server without an event loop (WSGI, as in tests) gets the same events from a thread of its own,
+   which learns that its reader left by writing alone: it writes a comment after each poll.
 3. Every 15 seconds without an event a comment keeps proxies from closing the connection; after
-   ten minutes ``done`` tells the page to ask again only if somebody still looks.
+   ten minutes, or once ``poll`` finds it, ``done`` tells the page to ask again only if somebody
+   still looks.
 4. One person has a handful of streams in a process; more are answered with 204, after which a
    browser asks no more. Each costs a look at Postgres a second, which all pages share.
 """
@@ -23,13 +25,12 @@ from uuid import UUID
 
 from asgiref.sync import sync_to_async
 from django.core.handlers.asgi import ASGIRequest
-from django.db import connection
 from django.http import HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.utils import timezone
 
 from tenancy.pages import MemberRequest, memberships_of
-from tenancy.scope import tenant_scope
+from tenancy.scope import give_back, tenant_scope
 
 POLL_S = 1.0
 COMMENT_S = 15.0
@@ -100,6 +101,7 @@ class _Events:
         self._poll = poll
         self._end = time.monotonic() + STREAM_S
         self._said = time.monotonic()
+        self._is_over = False
 
     async def later(self) -> AsyncIterator[bytes]:
         """For an event loop."""
@@ -109,12 +111,14 @@ class _Events:
 
     async def _later(self) -> AsyncIterator[bytes]:
         # The view asked in this request's own thread, whose connection would stay taken.
-        await sync_to_async(_give_back)()
+        await sync_to_async(give_back)()
         look = sync_to_async(self._look, thread_sensitive=False)
         yield b": open\n\n"
         while (piece := await look()) is not None:
             if piece:
                 yield piece
+            if self._is_over:
+                return
             await asyncio.sleep(POLL_S)
         yield DONE.encode()
 
@@ -126,8 +130,9 @@ class _Events:
     def _now(self) -> Iterator[bytes]:
         yield b": open\n\n"
         while (piece := self._look()) is not None:
-            if piece:
-                yield piece
+            yield piece or b":\n\n"
+            if self._is_over:
+                return
             time.sleep(POLL_S)
         yield DONE.encode()
 
@@ -143,9 +148,10 @@ class _Events:
             with timezone.override(member.zone()), tenant_scope(member.organization_id):
                 events = self._poll()
         finally:
-            _give_back()
+            give_back()
         if events:
             self._said = now
+            self._is_over = DONE in events
             return b"".join(event.encode() for event in events)
         if now - self._said >= COMMENT_S:
             self._said = now
@@ -159,9 +165,3 @@ class _Events:
             return False
         organizations = {m.organization_id for m in memberships_of(member.user)}
         return member.organization_id in organizations
-
-
-def _give_back() -> None:
-    """Puts the thread's connection back into the pool; a transaction around keeps its own."""
-    if not connection.in_atomic_block:
-        connection.close()

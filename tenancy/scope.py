@@ -3,6 +3,7 @@
 1. ``tenant_scope(id)`` opens a transaction and sets the organization for that transaction alone.
 2. Policies compare each row with it; outside a scope they raise.
 3. Scopes of one organization nest; a scope of another organization inside one is an error.
+4. Whoever waits for another server gives the connection back first.
 """
 
 from __future__ import annotations
@@ -48,6 +49,12 @@ def tenant_scope(organization_id: UUID) -> Iterator[None]:
         yield
         # Inside a larger transaction the setting would outlive this block's savepoint.
         _set("")
+
+
+def give_back() -> None:
+    """Returns this thread's connection, unless a transaction around us still needs it."""
+    if not connection.in_atomic_block:
+        connection.close()
 
 
 def _set(value: str) -> None:

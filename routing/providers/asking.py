@@ -5,7 +5,6 @@ from __future__ import annotations
 from uuid import UUID
 
 from django.conf import settings
-from django.db import connection
 
 from catalog.models import Provider
 from catalog.selectors import provider as provider_of
@@ -15,7 +14,7 @@ from lib.netguard import parse_base_url
 from lib.secretbox import SecretError
 from routing.providers.check import Question, Result, check
 from tenancy.pace import check_pace
-from tenancy.scope import tenant_scope
+from tenancy.scope import give_back, tenant_scope
 
 # So that the button is no means of knocking on other people's doors.
 CHECKS_PER_MINUTE_MAX = 30
@@ -38,9 +37,8 @@ def check_provider(organization_id: UUID, slug: str) -> Result | None:
         code="too_many_checks",
         message=f"At most {CHECKS_PER_MINUTE_MAX} tests a minute. Wait a little.",
     )
-    if not connection.in_atomic_block:
-        # Back to the pool: others need it while this one waits.
-        connection.close()
+    # Others need it while this one waits.
+    give_back()
     return check(question)
 
 

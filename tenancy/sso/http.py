@@ -17,7 +17,6 @@ from typing import Any
 
 import requests
 from django.conf import settings
-from django.db import connection as database
 from requests.adapters import HTTPAdapter
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager
 from urllib3.connection import HTTPConnection, HTTPSConnection
@@ -25,6 +24,7 @@ from urllib3.exceptions import NewConnectionError
 from urllib3.util.connection import create_connection
 
 from lib.netguard import address_refused
+from tenancy.scope import give_back
 
 TIMEOUT_S = 5.0
 ANSWERED_WITHIN_S = 10.0
@@ -78,9 +78,8 @@ _limit: ContextVar[_Limit] = ContextVar("limit")
 
 class _Session(requests.Session):
     def request(self, *args: Any, **kwargs: Any) -> requests.Response:
-        if not database.in_atomic_block:
-            # Back to the pool: others need it while this one waits.
-            database.close()
+        # Others need it while this one waits.
+        give_back()
         limit = _Limit()
         token = _limit.set(limit)
         try:

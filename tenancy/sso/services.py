@@ -10,7 +10,7 @@ from uuid import UUID
 
 from allauth.socialaccount.models import SocialAccount
 from django.conf import settings
-from django.db import IntegrityError, connection, transaction
+from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from lib.errors import RouterError
@@ -19,7 +19,7 @@ from tenancy import audit
 from tenancy.core import Actor, Role, SsoKind
 from tenancy.models import Membership, Organization, SsoConnection, SsoDomain, new_id
 from tenancy.pages import has_second_factor
-from tenancy.scope import tenant_scope
+from tenancy.scope import give_back, tenant_scope
 from tenancy.sso import fields as checked
 from tenancy.sso.core import clean_domain, proof_name, proof_text
 from tenancy.sso.details import Details, asked, paced
@@ -163,8 +163,7 @@ def verify_domain(
     with tenant_scope(organization_id):
         _, domain = _domain_of(organization_id, connection_id, domain_id)
     if lookup is not None:
-        if not connection.in_atomic_block:
-            connection.close()
+        give_back()
         _look_for_proof(domain, lookup)
     with tenant_scope(organization_id):
         found, domain = _domain_of(organization_id, connection_id, domain_id)

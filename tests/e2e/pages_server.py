@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import shutil
+import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from socketserver import ThreadingMixIn
 from typing import Any
@@ -45,7 +46,25 @@ def chromium() -> str | None:
 
 
 class _Server(ThreadingMixIn, WSGIServer):
-    daemon_threads = True
+    daemon_threads = False  # so that closing waits for them
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        self._open: set[Any] = set()
+        super().__init__(*args, **options)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        self._open.add(request)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        self._open.discard(request)
+        super().shutdown_request(request)
+
+    def hang_up(self) -> None:
+        """Ends every connection, as browsers do that are closed; threads that wait for one end."""
+        for request in list(self._open):
+            with suppress(OSError):
+                request.shutdown(socket.SHUT_RDWR)
 
 
 class _Quiet(WSGIRequestHandler):
@@ -65,6 +84,7 @@ def served() -> Iterator[str]:
     finally:
         server.shutdown()
         thread.join()
+        server.hang_up()
         server.server_close()
 
 

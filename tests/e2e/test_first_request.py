@@ -160,7 +160,7 @@ def test_the_stream_is_never_compressed_or_kept(enter: Enter, product: Product) 
         headers={"Cookie": cookies, "Accept-Encoding": "gzip"},
     )
     with urllib.request.urlopen(asked, timeout=10) as answer:
-        assert answer.headers["Content-Type"] == "text/event-stream"
+        assert answer.headers["Content-Type"].startswith("text/event-stream")
         assert answer.headers["Content-Encoding"] == "identity"
         assert answer.headers["Cache-Control"] == "no-store"
-        assert answer.readline() == b"event: line\n"
+        assert [answer.readline() for _ in range(3)] == [b": open\n", b"\n", b"event: line\n"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
-import threading
 from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -36,9 +35,7 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
         real = getattr(owner, name)
 
         def wrapper(*args: Any, **kwargs: Any) -> Any:
-            # Pages that another test left open may still be listening for news.
-            if "process_request_thread" not in threading.current_thread().name:
-                counts[what] += 1
+            counts[what] += 1
             return real(*args, **kwargs)
 
         monkeypatch.setattr(owner, name, wrapper)

@@ -11,7 +11,7 @@ ROWS = [
     Row("get-started", "GET", "/get-started", _LOOK),
     Row("get-started", "POST", "/get-started", _POST_ONLY),
     Row("get-started/waiting", "GET", "/get-started/waiting", _LOOK),
-    Row("get-started/events", "GET", "/get-started/events", "in 204 204 204 204 204 in in in in"),
+    Row("get-started/events", "GET", "/get-started/events", _LOOK),
     Row("get-started/send", "GET", "/get-started/send", _POST_ONLY),
     Row("get-started/send", "POST", "/get-started/send", "in 503 403 503 503 503 in in in in"),
     Row("get-started/key", "GET", "/get-started/key", _POST_ONLY),
