@@ -149,6 +149,12 @@
     form.elements.range.dispatchEvent(new Event('change', { bubbles: true }));
   }
 
+  // A custom time without an end says nothing yet.
+  document.addEventListener('htmx:beforeRequest', (event) => {
+    const { range, from, to } = event.detail.elt.elements || {};
+    if (range && range.value === 'custom' && from && !from.value && !to.value) event.preventDefault();
+  });
+
   // "2026-11-01 18:07:12.5", on the organization's clock, to the quarter of an hour around it.
   function quarter(text, up) {
     const at = new Date(`${text.replace(' ', 'T').slice(0, 19).padEnd(10)}${text.length <= 10 ? 'T00:00' : ''}Z`);

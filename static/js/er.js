@@ -60,6 +60,14 @@
     document.addEventListener(name, failed);
   }
 
+  // A request that a newer one replaces (hx-sync) is no error, though htmx logs one unless told.
+  const sent = new WeakMap();
+  document.addEventListener('htmx:beforeSend', (event) => sent.set(event.detail.elt, event.detail));
+  document.addEventListener('htmx:abort', (event) => {
+    const request = sent.get(event.target);
+    if (request) request.error = null;
+  }, true);
+
   // 422: the value is refused, and the message beside it says why. 2xx: it is stored now.
   document.addEventListener('htmx:afterRequest', (event) => {
     const form = event.detail.elt;

@@ -62,3 +62,11 @@ def open_page(browser: Browser, house: House, address: str) -> Iterator[Open]:
     yield _open
     for context in contexts:
         context.close()
+
+
+def complaints(page: Page) -> list[str]:
+    """What the browser says against the page from now on: errors, warnings, broken policies."""
+    said: list[str] = []
+    page.on("console", lambda m: said.append(m.text) if m.type in ("error", "warning") else None)
+    page.on("pageerror", lambda error: said.append(str(error)))
+    return said

@@ -1,0 +1,102 @@
+"""The charts in a real browser: alive after Back, loaded once, keeping still, in the theme."""
+
+from __future__ import annotations
+
+import re
+from itertools import product
+
+import pytest
+from playwright.sync_api import Locator, Page, Route, expect
+
+from tests.e2e.browsing import Open, complaints
+from tests.e2e.test_browser_analytics import PATH, drawn
+
+pytestmark = [pytest.mark.e2e, pytest.mark.browser]
+
+SHIFT_MAX = 0.02
+SUM_SHIFTS = """
+  window.shift = 0;
+  new PerformanceObserver((list) => {
+    for (const one of list.getEntries()) if (!one.hadRecentInput) window.shift += one.value;
+  }).observe({type: 'layout-shift', buffered: true});
+"""
+
+
+def figures(page: Page) -> list[Locator]:
+    """The charts that have something to draw, each of them drawn."""
+    drawn(page)
+    return [chart for chart in page.locator(".chart").all() if chart.locator(".main-svg").count()]
+
+
+def reacts(chart: Locator) -> None:
+    """The chart answers to the pointer."""
+    chart.scroll_into_view_if_needed()
+    box = chart.locator(".nsewdrag").first.bounding_box()
+    assert box
+    # Where the marks are depends on the figure: at the newest time, or along a lying bar.
+    for across, down in product((0.99, 0.9, 0.02, 0.5), (0.25, 0.5, 0.75)):
+        chart.page.mouse.move(box["x"] + box["width"] * across, box["y"] + box["height"] * down)
+        chart.page.wait_for_timeout(60)
+        if chart.locator(".hoverlayer > *").count():
+            return
+    expect(chart.locator(".hoverlayer > *").first).to_be_attached()
+
+
+def test_every_chart_reacts_after_back_and_forward(open_page: Open) -> None:
+    page = open_page(PATH)
+    said = complaints(page)
+    tabs = page.locator("#tabs")
+    tabs.get_by_role("link", name="Preferences").click()
+    expect(page).to_have_title(re.compile("Preferences"))
+    page.go_back()
+    expect(page).to_have_title(re.compile("Analytics"))
+    page.go_back()
+    page.go_forward()
+    expect(page).to_have_title(re.compile("Analytics"))
+    charts = figures(page)
+    assert len(charts) == 5
+    for chart in charts:
+        reacts(chart)
+    assert said == []
+
+
+def test_back_from_filtered_charts_breaks_no_policy(open_page: Open) -> None:
+    page = open_page(f"{PATH}?range=24h&compare=prev")
+    said = complaints(page)
+    figures(page)
+    for name, value in (("status", "failed"), ("range", "7d")):
+        page.locator(f"#filter-{name}").select_option(value)
+        expect(page).to_have_url(re.compile(f"{name}={value}"))
+        figures(page)
+        # What a browser, a chart or a person may have left on an element.
+        page.evaluate("document.getElementById('f-spend').style.minHeight = '200px'")
+        page.evaluate("document.getElementById('filter-tag').style.width = '120px'")
+    page.go_back()
+    expect(page.locator("#filter-range")).to_have_value("24h")
+    figures(page)
+    page.go_back()
+    expect(page.locator("#filter-status")).to_have_value("")
+    for chart in figures(page):
+        reacts(chart)
+    assert page.locator(".chart[style], #filter-tag[style]").count() == 0
+    assert said == []
+
+
+def test_a_newer_choice_replaces_an_older_one_in_silence(open_page: Open) -> None:
+    page = open_page(f"{PATH}?range=24h")
+    said = complaints(page)
+
+    def _late(route: Route) -> None:
+        page.wait_for_timeout(300)
+        route.continue_()
+
+    page.route("**/analytics?*", _late)
+    page.locator("#filter-range").select_option("custom")
+    # No time is said yet, so none changes.
+    expect(page).to_have_url(re.compile(r"range=24h$"))
+    page.locator("#filter-from").fill("2026-11-01T00:00")
+    page.locator("#filter-to").fill("2026-11-03T00:00")
+    page.locator("#filter-to").fill("2026-11-04T00:00")
+    expect(page).to_have_url(re.compile("to=2026-11-04"))
+    expect(page.locator(".when time").nth(1)).to_contain_text("4 Nov 2026")
+    assert said == []
