@@ -24,7 +24,7 @@ from analytics.models import Call
 from analytics.tags import are_all, both, tag_slots
 
 PAGE_CALLS = 50
-ARRIVED_MAX = 10_000
+ENDED_MAX = 10_000
 _HEAVY = frozenset({"decision", "metadata", "usage", "price"})
 _COLUMNS = ", ".join(f"c.{f.column}" for f in Call._meta.concrete_fields if f.name not in _HEAVY)
 _ALWAYS = Span(datetime(1970, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC))
@@ -198,18 +198,25 @@ def arrivals(
     return _rows(organization_id, [span], conditions, values, PAGE_CALLS, way="DESC")
 
 
-def arrived(organization_id: UUID, filters: Filters, since: datetime) -> dict[UUID, datetime]:
-    """When each of the newest ten thousand calls came, by id, from ``since`` on."""
+def ended(
+    organization_id: UUID, filters: Filters, since: datetime, by: datetime
+) -> dict[UUID, datetime]:
+    """When each call came, by id, that came from ``since`` on and had ended ``by`` then.
+
+    At most ten thousand, the newest.
+    """
     conditions, values = _call_conditions(filters)
+    conditions += " AND c.created_at + c.latency_ms * interval '1 millisecond' <= %(by)s"
     with connection.cursor() as cursor:
         cursor.execute(
             _KEYS.format(conditions=conditions, way="DESC"),
             {
                 **values,
+                "by": by,
                 "organization": organization_id,
                 "starts": [since],
-                "ends": [_ALWAYS.end],
-                "limit": ARRIVED_MAX,
+                "ends": [by],
+                "limit": ENDED_MAX,
             },
         )
         return {id_: at for at, id_ in cursor.fetchall()}

@@ -38,8 +38,12 @@ TEMPLATE = "analytics/requests.html"
 READ_MS_MAX = 8_000
 # A call is told when it ends, and listed where it began: so long ago a live one may have begun.
 LATE = timedelta(minutes=5)
-# A tail that is opened long after its list begins here.
-MISSED = timedelta(hours=1)
+# So soon after its end a call is in the ledger, unless the drainer is behind.
+WRITTEN_WITHIN = timedelta(seconds=10)
+# A tail that goes on after a break tells at most so many pages of what was missed.
+CATCH_UP_POLLS = 4
+# The sums above a live list follow its rows at most so often.
+SUMS_EVERY = timedelta(seconds=5)
 
 
 @require_safe
@@ -84,36 +88,41 @@ def newer(request: MemberRequest) -> HttpResponse:
 @require_safe
 @member_page
 def live(request: MemberRequest) -> HttpResponseBase:
-    """Requests as they come: rows for the top of the list, as server-sent events."""
+    """Requests as they come: rows for the top of the list, as server-sent events.
+
+    ``?drawn=`` says until when the page knows all; each event's id does so from then on.
+    """
     filters = _filters(request).but(until=None)
     organization_id = request.member.organization_id
-    now = timezone.now()
     # A browser that was cut off says where it stopped.
-    last = _read_cursor(request.headers.get("Last-Event-ID", ""))
-    after = last or _cursor(request, "after") or Cursor(now, UUID(int=0))
-    first_since = max(min(after.at, now) - LATE, now - MISSED)
-    known = {
-        id_: at
-        for id_, at in call_selectors.arrived(organization_id, filters, first_since).items()
-        if (at, id_) <= (after.at, after.id)
-    }
+    drawn = _moment(request.headers.get("Last-Event-ID") or request.GET.get("drawn", ""))
+    known = call_selectors.ended(organization_id, filters, drawn - LATE, drawn - WRITTEN_WITHIN)
     names = key_names(organization_id)
     here = _address(filters, path="")
+    catching_up = CATCH_UP_POLLS
+    # The sums are told at first, for what came before the stream did.
+    are_stale, summed_at = True, timezone.now() - SUMS_EVERY
 
     def poll() -> Sequence[Event]:
-        since = timezone.now() - LATE
+        nonlocal are_stale, catching_up, summed_at
+        now = timezone.now()
+        since = (drawn if catching_up else now) - LATE
         for id_ in [id_ for id_, at in known.items() if at < since]:
             del known[id_]
         calls = call_selectors.arrivals(organization_id, filters, since, list(known))
         known.update({call.id: call.created_at for call in calls})
-        rows = [shown(call, names) for call in calls]
+        catching_up = max(0, catching_up - 1) if len(calls) == call_selectors.PAGE_CALLS else 0
         context = {"zone": request.member.time_zone, "here": here}
-        return [
-            Event(
-                "row", render_to_string(f"{TEMPLATE}#row", {"row": row, **context}), row["cursor"]
-            )
-            for row in reversed(rows)
+        rows = [{"row": shown(call, names), **context} for call in reversed(calls)]
+        events = [
+            Event("row", render_to_string(f"{TEMPLATE}#row", row), str(_micros(now)))
+            for row in rows
         ]
+        are_stale = are_stale or bool(rows)
+        if are_stale and now - summed_at >= SUMS_EVERY:
+            are_stale, summed_at = False, now
+            events += _sums(request)
+        return events
 
     return event_stream(request, poll)
 
@@ -183,11 +192,20 @@ def _results(request: MemberRequest, filters: Filters, names: dict[UUID, str]) -
         "newest": _address(filters),
         "is_first": not back,
         "newer_than": _address(filters, path="/requests/newer", after=after),
-        "live": _address(filters, path="/requests/live", after=after) if is_open else "",
+        "live": _address(filters, path="/requests/live", drawn=_micros(now)) if is_open else "",
         "curl": curl("auto", "chat"),
         **_histogram(guide, filters, request.member.zone()),
         **empty,
     }
+
+
+def _sums(request: MemberRequest) -> list[Event]:
+    """The histogram and the counts above it as they are now."""
+    filters = _filters(request)
+    guide = call_selectors.slots(request.member.organization_id, filters)
+    drawn = _histogram(guide, filters, request.member.zone())
+    context = {**drawn, "zone": request.member.time_zone}
+    return [Event("sums", render_to_string(f"{TEMPLATE}#histogram", context))] if drawn else []
 
 
 def _histogram(guide: Sequence[Slot], filters: Filters, zone: ZoneInfo) -> dict[str, Any]:
@@ -277,9 +295,22 @@ def _read_cursor(text: str) -> Cursor | None:
         return None
 
 
-def _address(filters: Filters | str, *, path: str = "/requests", **place: Cursor) -> str:
+def _micros(at: datetime) -> int:
+    return round(at.timestamp() * 1_000_000)
+
+
+def _moment(micros: str) -> datetime:
+    """When a page was drawn; what is no time, or lies ahead, is now."""
+    now = timezone.now()
+    try:
+        return min(_START + timedelta(microseconds=int(micros)), now)
+    except (ValueError, OverflowError):
+        return now
+
+
+def _address(filters: Filters | str, *, path: str = "/requests", **place: Cursor | int) -> str:
     """A path with filters, or a query as it stands, and a place in the list."""
     if isinstance(filters, str):
         return f"{path}?{filters}" if filters else path
-    said = pairs(filters) + [(name, str(cursor)) for name, cursor in place.items()]
+    said = pairs(filters) + [(name, str(at)) for name, at in place.items()]
     return f"{path}?{urlencode(said)}" if said else path

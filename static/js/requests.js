@@ -2,40 +2,70 @@
 (() => {
   'use strict';
 
+  const PAGE_ROWS = 50;
   const ROWS_MAX = 200;
   const GAP_PX = 6;
+  const RETRY_MS = 2000;
+  const RETRIES_MAX = 5;
   let source = null;
   let wanted = false;
+  let state = '';
+  let failures = 0;
+  let later;
 
   const button = () => document.querySelector('[data-live]');
 
   // Live: one connection, closed while nobody looks. Rows come whole, so nothing is asked again.
   function start() {
     const toggle = button();
+    clearTimeout(later);
     if (!toggle || document.hidden || source) return;
-    const address = new URL(toggle.dataset.live, location.href);
-    const top = document.querySelector('#rows tr');
-    if (top) address.searchParams.set('after', top.dataset.cursor);
-    source = new EventSource(address);
-    source.addEventListener('row', (event) => add(event.data));
-    source.addEventListener('done', () => { wanted = false; stop(); });
-    source.addEventListener('error', () => {
-      // The browser tries again by itself, unless the server refused.
-      if (source && source.readyState === EventSource.CLOSED) { wanted = false; stop(); }
+    source = new EventSource(toggle.dataset.live);
+    source.addEventListener('open', () => { failures = 0; show(''); });
+    source.addEventListener('row', (event) => {
+      add(event.data);
+      // Until when all is known: where the next stream goes on.
+      toggle.dataset.live = toggle.dataset.live.replace(/drawn=\d+/, `drawn=${event.lastEventId}`);
     });
-    show();
+    source.addEventListener('sums', (event) => redraw(event.data));
+    // Its ten minutes are over, and somebody still looks.
+    source.addEventListener('done', () => { stop(); later = setTimeout(start, RETRY_MS); });
+    source.addEventListener('error', broken);
+    show(state);
+  }
+
+  function broken() {
+    if (!source) return;
+    if (source.readyState !== EventSource.CLOSED) {
+      // The browser tries again by itself.
+      show('Reconnecting…');
+      return;
+    }
+    source = null;
+    failures += 1;
+    if (failures > RETRIES_MAX) {
+      wanted = false;
+      show('Live has stopped.');
+    } else {
+      later = setTimeout(start, RETRY_MS * failures);
+      show('Reconnecting…');
+    }
   }
 
   function stop() {
     if (source) source.close();
+    clearTimeout(later);
     source = null;
-    show();
+    show('');
   }
 
-  function show() {
+  function show(said) {
+    state = said;
     const toggle = button();
     if (!toggle) return;
     toggle.setAttribute('aria-pressed', String(wanted));
+    toggle.classList.toggle('broken', wanted && said !== '');
+    document.getElementById('live-state').textContent = said;
     const poll = document.querySelector('.newer');
     // What the tail shows needs no announcement of its own.
     if (poll) poll.hidden = wanted;
@@ -51,16 +81,31 @@
     const row = holder.content.firstElementChild;
     if (!body || !row || document.getElementById(row.id)) return;
     row.classList.add('new');
-    // One that took long began before rows that are shown already.
+    // One that took long began before rows that are shown already, or lies on a later page.
     const below = [...body.children].find((other) => micros(other) <= micros(row));
+    if (!below && body.children.length >= PAGE_ROWS) return;
     body.insertBefore(row, below || null);
     while (body.children.length > ROWS_MAX) body.lastElementChild.remove();
+  }
+
+  // How many there are, and when, goes with the rows; never under the pointer that drags over it.
+  function redraw(html) {
+    const old = document.querySelector('.over-time');
+    const holder = document.createElement('template');
+    holder.innerHTML = html.trim();
+    const made = holder.content.firstElementChild;
+    if (!old || !made || from) return;
+    const chosen = old.contains(document.activeElement) && document.activeElement.dataset.from;
+    old.replaceWith(made);
+    const bar = chosen && made.querySelector(`a[data-from="${CSS.escape(chosen)}"]`);
+    if (bar) bar.focus();
   }
 
   document.addEventListener('click', (event) => {
     const toggle = event.target.closest('[data-live]');
     if (toggle) {
       wanted = !wanted;
+      failures = 0;
       if (wanted) start(); else stop();
     }
     const remove = event.target.closest('[data-remove]');
@@ -80,18 +125,23 @@
     if (open) { open.open = false; open.querySelector('summary').focus(); }
   });
   document.addEventListener('visibilitychange', () => {
-    if (document.hidden) { if (source) source.close(); source = null; } else if (wanted) start();
+    if (document.hidden) stop(); else if (wanted) start();
   });
   document.addEventListener('htmx:beforeRequest', (event) => {
     if (wanted && event.detail.elt.matches('.newer')) event.preventDefault();
   });
-  // Other filters, another list: the tail follows it.
-  document.addEventListener('htmx:afterSwap', (event) => {
-    if (event.detail.target.id !== 'results') return;
+  // Other filters, another list, be it by Back: the tail follows it.
+  function follow() {
     stop();
-    if (wanted && button()) start();
+    if (wanted) start();
+  }
+  document.addEventListener('htmx:afterSwap', (event) => {
+    const { target } = event.detail;
+    if (target && target.id === 'results') follow();
   });
-  addEventListener('pagehide', () => { if (source) source.close(); source = null; });
+  document.addEventListener('htmx:historyRestore', follow);
+  addEventListener('pagehide', stop);
+  addEventListener('pageshow', (event) => { if (event.persisted && wanted) start(); });
 
   // A named range and a custom time exclude each other.
   document.addEventListener('change', (event) => {
