@@ -28,8 +28,8 @@ class BodyOut(Schema):
 class BodiesOut(Schema):
     """The request and the answer of one call."""
 
-    request: BodyOut
-    answer: BodyOut
+    request: BodyOut = Field(description="What the client sent.")
+    answer: BodyOut = Field(description="What the client got.")
 
 
 @router.get("/{uuid:call_id}/bodies", response=BodiesOut, summary="Read prompt and answer")

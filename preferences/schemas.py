@@ -34,11 +34,17 @@ class PreferencesIn(Schema):
     )
 
     priority: Priority | None = Field(None, description=PRIORITY)
-    max_cost_usd: str | None = Field(None, description=COST, max_length=40)
-    max_latency_ms: int | None = Field(None, description=LATENCY)
-    preferred_providers: list[str] = Field([], description=PREFERRED, max_length=50)
-    blocked_providers: list[str] = Field([], description=BLOCKED, max_length=50)
-    cost_alert_threshold_usd: str | None = Field(None, description=THRESHOLD, max_length=40)
+    max_cost_usd: str | None = Field(None, description=COST, examples=["0.05"], max_length=40)
+    max_latency_ms: int | None = Field(None, description=LATENCY, examples=[20000])
+    preferred_providers: list[str] = Field(
+        [], description=PREFERRED, examples=[["anthropic"]], max_length=50
+    )
+    blocked_providers: list[str] = Field(
+        [], description=BLOCKED, examples=[["groq"]], max_length=50
+    )
+    cost_alert_threshold_usd: str | None = Field(
+        None, description=THRESHOLD, examples=["400"], max_length=40
+    )
 
 
 class PreferencesOut(Schema):

@@ -48,6 +48,7 @@ PROBLEM = {
         "errors": {
             "type": "array",
             "description": "Every field that is wrong, where there are several.",
+            "example": [{"field": "name", "message": "Field required"}],
             "items": {
                 "type": "object",
                 "properties": {"field": {"type": "string"}, "message": {"type": "string"}},
@@ -63,24 +64,69 @@ PROBLEM = {
         "field": "max_latency_ms",
     },
 }
+# What a refusal means, and one as an example: code, detail and field.
 REFUSALS = {
-    "401": "The key is missing, unknown, revoked or expired.",
-    "403": "The key lacks the admin scope, or may not be used from this address.",
-    "404": "There is no such thing in this organization.",
-    "409": "Something changed meanwhile, or is in the way.",
-    "412": "It was changed since the answer whose ETag stands in If-Match; current says to what.",
-    "422": "A value is wrong; field says which.",
-    "429": "Too many requests; Retry-After says how long to wait.",
+    "401": (
+        "The key is missing, unknown, revoked or expired.",
+        ("invalid_api_key", "This API key is not known here.", None),
+    ),
+    "403": (
+        "The key lacks the admin scope, or may not be used from this address.",
+        ("scope_missing", 'This needs a key with the "admin" scope.', None),
+    ),
+    "404": (
+        "There is no such thing in this organization.",
+        ("not_found", "There is no such thing here.", "id"),
+    ),
+    "409": (
+        "Something changed meanwhile, or is in the way.",
+        ("already_exists", "There is one of that name already.", "name"),
+    ),
+    "412": (
+        "It was changed since the answer whose ETag stands in If-Match; current says to what.",
+        ("changed_meanwhile", "This was changed since you read it.", "If-Match"),
+    ),
+    "413": (
+        "The body is larger than 1 MiB.",
+        ("request_too_large", "A body has at most 1,048,576 bytes here.", None),
+    ),
+    "422": (
+        "A value is wrong; field says which.",
+        ("invalid_value", "Enter 50 to 600,000 ms.", "max_latency_ms"),
+    ),
+    "429": (
+        "Too many requests; Retry-After says how long to wait.",
+        ("rate_limit_exceeded", "This key may send 600 requests a minute to /api.", None),
+    ),
 }
+# What stands in the braces of a path.
+PLACES = {
+    "call_id": "The call's id: the x-router-call-id of its answer.",
+    "key_id": "The API key's id, as the list of keys tells it.",
+    "user_id": "The user's id, as the list of members tells it.",
+    "member_id": "The membership's id, as the list of members tells it.",
+    "invitation_id": "The invitation's id, as the list of invitations tells it.",
+    "connection_id": "The connection's id, as the list of connections tells it.",
+    "domain_id": "The domain's id, as its connection tells it.",
+    "slug": "The provider's word, as the list of providers tells it.",
+    "deployment_id": "The model's id at the provider, as the list of its models tells it.",
+}
+_CHANGED_IN_PART = ("Patch", "Change", "PreferencesIn")
 
 
 def complete(schema: S) -> S:
-    """The description with problems, idempotency keys and the names of answers filled in."""
+    """The description with problems, idempotency keys, examples and what paths hold filled in."""
     schemas = schema["components"].setdefault("schemas", {})
+    for name, one in schemas.items():
+        if name.endswith(_CHANGED_IN_PART):
+            # What is not sent stays; a default would say otherwise.
+            for field in one.get("properties", {}).values():
+                field.pop("default", None)
     schemas["Problem"] = PROBLEM
     for path, operations in schema["paths"].items():
         for method, operation in operations.items():
             _complete_operation(operation, method, path)
+            _show_examples(operation, schemas)
         if any(_names(operation) & {IF_MATCH} for operation in operations.values()):
             _tell_versions(operations)
     return schema
@@ -93,11 +139,13 @@ def example_of(schema: dict[str, Any], schemas: dict[str, Any], *, depth: int = 
     if "$ref" in schema:
         named = schemas.get(schema["$ref"].rsplit("/", 1)[1], {})
         return example_of({**named, **{k: v for k, v in schema.items() if k != "$ref"}}, schemas)
-    for name in ("example", "const", "default"):
+    for name in ("example", "const"):
         if schema.get(name) is not None:
             return schema[name]
     if schema.get("examples"):
         return schema["examples"][0]
+    if schema.get("default") is not None:
+        return schema["default"]
     if schema.get("enum"):
         return schema["enum"][0]
     for name in ("anyOf", "oneOf", "allOf"):
@@ -142,10 +190,14 @@ def as_text(value: Any) -> str:
 
 
 def _complete_operation(operation: dict[str, Any], method: str, path: str) -> None:
+    for one in operation.get("parameters", []):
+        if one["in"] == "path" and one["name"] in PLACES:
+            one["description"] = PLACES[one["name"]]
     if method == "post":
         operation["parameters"] = [*operation.get("parameters", []), IDEMPOTENCY_KEY]
     responses = {str(status): said for status, said in operation["responses"].items()}
     statuses = ["401", "403", "422", "429"]
+    statuses += ["413"] if "requestBody" in operation else []
     statuses += ["404"] if "{" in path else []
     statuses += ["409"] if method != "get" else []
     for status in sorted(statuses):
@@ -167,10 +219,26 @@ def _tell_versions(operations: dict[str, Any]) -> None:
 
 
 def _refusal(status: str) -> dict[str, Any]:
-    return {
-        "description": REFUSALS[status],
-        "content": {PROBLEM_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+    description, (code, detail, field) = REFUSALS[status]
+    example = {
+        "type": "about:blank",
+        "status": int(status),
+        "title": code.replace("_", " "),
+        "detail": detail,
+        "code": code,
+        "field": field,
     }
+    problem = {"schema": {"$ref": "#/components/schemas/Problem"}, "example": example}
+    return {"description": description, "content": {PROBLEM_TYPE: problem}}
+
+
+def _show_examples(operation: dict[str, Any], schemas: dict[str, Any]) -> None:
+    """What is sent and what is answered, each as one whole."""
+    answers = [said for status, said in operation["responses"].items() if status < "3"]
+    for said in (operation.get("requestBody", {}), *answers):
+        for media in said.get("content", {}).values():
+            if "example" not in media:
+                media["example"] = example_of(media["schema"], schemas)
 
 
 def _resolved(schema: dict[str, Any], schemas: dict[str, Any]) -> dict[str, Any]:

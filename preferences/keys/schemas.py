@@ -7,40 +7,52 @@ from uuid import UUID
 from ninja import Field, Schema
 from pydantic import ConfigDict
 
+from preferences.schemas import BLOCKED, COST, LATENCY, PREFERRED, PRIORITY
+
+_ID = "01a1fd96-5bb7-7952-a09f-76b5a170b338"
+NAME = "What uses it, 1 to 120 characters."
+NETWORKS = "Networks in CIDR from which it may be used; empty: from anywhere."
+EXPIRES = "When it ends, with an offset; null: never."
+USER = "The member it acts for, by user id; null: nobody."
+
 
 class SecretOut(Schema):
     """One live secret of a key, as far as it may be shown."""
 
     prefix: str = Field(description="How it begins.", examples=["er_live_Ab1x"])
     last_four: str = Field(description="How it ends.", examples=["9dQz"])
-    created_at: datetime
+    created_at: datetime = Field(description="When it was made.")
     expires_at: datetime | None = Field(description="End of a rotation's overlap; null: none.")
 
 
 class KeyOut(Schema):
     """An API key without its secret."""
 
-    id: UUID
-    name: str = Field(description="What uses it.", examples=["billing-service"])
+    id: UUID = Field(description="The key's id, as calls name it.")
+    name: str = Field(description=NAME, examples=["billing-service"])
     state: Literal["live", "soon", "expired", "revoked"] = Field(
         description="soon: it expires within seven days."
     )
-    scopes: list[str] = Field(description="gateway for /v1, admin for /api.")
-    allowed_networks: list[str] = Field(description="CIDR; empty: from anywhere.")
-    expires_at: datetime | None
-    user_id: UUID | None = Field(description="The member it acts for.")
+    scopes: list[str] = Field(
+        description="gateway for /v1, admin for /api.", examples=[["gateway"]]
+    )
+    allowed_networks: list[str] = Field(description=NETWORKS, examples=[["203.0.113.0/24"]])
+    expires_at: datetime | None = Field(description=EXPIRES)
+    user_id: UUID | None = Field(description=USER)
     secrets: list[SecretOut] = Field(description="Two while a rotation overlaps.")
     last_used_at: datetime | None = Field(description="To the minute.")
-    created_by: str
-    created_at: datetime
-    revoked_at: datetime | None
+    created_by: str = Field(description="Who made it.", examples=["jana@example.com"])
+    created_at: datetime = Field(description="When it was made.")
+    revoked_at: datetime | None = Field(description="When it was revoked; null: it was not.")
 
 
 class KeyPageOut(Schema):
     """A page of keys, newest first."""
 
-    data: list[KeyOut]
-    next_cursor: str | None = Field(description="Pass as ?cursor= for the next page.")
+    data: list[KeyOut] = Field(description="At most 50 keys.")
+    next_cursor: str | None = Field(
+        description="Pass as ?cursor= for the next page; null on the last one.", examples=[_ID]
+    )
 
 
 class KeyIn(Schema):
@@ -50,22 +62,30 @@ class KeyIn(Schema):
         json_schema_extra={"example": {"name": "billing-service", "scopes": ["gateway"]}}
     )
 
-    name: str = Field(description="1 to 120 characters.", examples=["billing-service"])
-    scopes: list[str] = Field(["gateway"], description="gateway, admin.", examples=[["gateway"]])
-    allowed_networks: list[str] = Field([], examples=[["203.0.113.0/24"]])
-    expires_at: datetime | None = Field(
-        None, description="With an offset; null: never.", examples=["2027-01-31T18:00:00Z"]
+    name: str = Field(description=NAME, examples=["billing-service"])
+    scopes: list[str] = Field(
+        ["gateway"], description="gateway for /v1, admin for /api, or both.", examples=[["gateway"]]
     )
-    user_id: UUID | None = Field(None, description="A member, or null for nobody.")
+    allowed_networks: list[str] = Field([], description=NETWORKS, examples=[["203.0.113.0/24"]])
+    expires_at: datetime | None = Field(
+        None, description=EXPIRES, examples=["2027-01-31T18:00:00Z"]
+    )
+    user_id: UUID | None = Field(None, description=USER)
 
 
 class KeyPatch(Schema):
     """What changes; a field that is not sent stays."""
 
-    name: str = Field("", description="1 to 120 characters.")
-    allowed_networks: list[str] = Field([], examples=[["203.0.113.0/24"]])
-    expires_at: datetime | None = Field(None, description="With an offset; null: never.")
-    user_id: UUID | None = Field(None, description="A member, or null for nobody.")
+    model_config = ConfigDict(
+        json_schema_extra={"example": {"name": "billing-service", "allowed_networks": []}}
+    )
+
+    name: str = Field("", description=NAME, examples=["billing-service"])
+    allowed_networks: list[str] = Field([], description=NETWORKS, examples=[["203.0.113.0/24"]])
+    expires_at: datetime | None = Field(
+        None, description=EXPIRES, examples=["2027-01-31T18:00:00Z"]
+    )
+    user_id: UUID | None = Field(None, description=USER)
 
 
 class NewKeyOut(KeyOut):
@@ -85,18 +105,22 @@ class RotateIn(Schema):
 class KeyPreferencesOut(Schema):
     """What a key prefers; null and empty leave the levels above as they are."""
 
-    priority: str | None = Field(description="balanced, speed, cost, quality or privacy.")
-    max_cost_usd: str | None = Field(description="Per request, decimal USD.", examples=["0.05"])
-    max_latency_ms: int | None
-    preferred_providers: list[str] = Field(description="Slugs, tried first.")
-    blocked_providers: list[str] = Field(description="Slugs, never used.")
+    priority: str | None = Field(description=PRIORITY, examples=["cost"])
+    max_cost_usd: str | None = Field(description=COST, examples=["0.05"])
+    max_latency_ms: int | None = Field(description=LATENCY, examples=[2000])
+    preferred_providers: list[str] = Field(description=PREFERRED, examples=[["openai"]])
+    blocked_providers: list[str] = Field(description=BLOCKED, examples=[["groq"]])
 
 
 class KeyPreferencesPatch(Schema):
     """What changes; a field that is not sent stays, null clears it."""
 
-    priority: str | None = Field(None, examples=["cost"])
-    max_cost_usd: str | None = Field(None, examples=["0.05"])
-    max_latency_ms: int | None = Field(None, examples=[2000])
-    preferred_providers: list[str] = Field([], examples=[["openai"]])
-    blocked_providers: list[str] = Field([], examples=[["groq"]])
+    model_config = ConfigDict(
+        json_schema_extra={"example": {"priority": "cost", "max_cost_usd": "0.05"}}
+    )
+
+    priority: str | None = Field(None, description=PRIORITY, examples=["cost"])
+    max_cost_usd: str | None = Field(None, description=COST, examples=["0.05"])
+    max_latency_ms: int | None = Field(None, description=LATENCY, examples=[2000])
+    preferred_providers: list[str] = Field([], description=PREFERRED, examples=[["openai"]])
+    blocked_providers: list[str] = Field([], description=BLOCKED, examples=[["groq"]])
