@@ -15,6 +15,7 @@ from django.db import connection
 
 from analytics.core import ANSWER, BODY_KEY_ID, REQUEST, body_bound_to
 from analytics.models import Call, CallBodies
+from analytics.sql import ask
 from lib.secretbox import SecretError, open_
 from tenancy.core import Role
 from tenancy.models import Organization
@@ -83,9 +84,8 @@ def may_read(member: Member, call: Call) -> bool:
 
 def expire_bodies(now: datetime) -> int:
     """Deletes what each organization no longer keeps; how many calls' bodies went."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT organization_id FROM app.organizations_changed_since('-infinity')")
-        everybody = [row[0] for row in cursor.fetchall()]
+    rows = ask("SELECT organization_id FROM app.organizations_changed_since('-infinity')")
+    everybody = [row[0] for row in rows]
     return sum(_expire(organization_id, now) for organization_id in everybody)
 
 

@@ -16,11 +16,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db import connection
-
 from analytics.filters import QUARTER, Filters
 from analytics.guide import SLOT, Slot, Span, spans
 from analytics.models import Call
+from analytics.sql import ask
 from analytics.tags import are_all, both, tag_slots
 
 PAGE_CALLS = 50
@@ -123,11 +122,10 @@ def _slots(organization_id: UUID, filters: Filters) -> list[Slot]:
     counted = "fallbacks" if filters.status == "fallback" else "calls"
     names = {"table": "router_rollups", "fine": "router_quarters", "calls": counted}
     values |= {"organization": organization_id, "first": first, "last": last}
-    with connection.cursor() as cursor:
-        cursor.execute(
-            sql.format(conditions=conditions, **names), values | {"start": start, "until": until}
-        )
-        return [Slot(at, calls, failed or 0) for at, calls, failed in cursor.fetchall()]
+    rows = ask(
+        sql.format(conditions=conditions, **names), values | {"start": start, "until": until}
+    )
+    return [Slot(at, calls, failed or 0) for at, calls, failed in rows]
 
 
 def nearest(organization_id: UUID, filters: Filters) -> datetime | None:
@@ -148,9 +146,7 @@ def nearest(organization_id: UUID, filters: Filters) -> datetime | None:
     if filters.status == "fallback" and not filters.fallback_from:
         conditions += " AND r.fallbacks > 0"
     values |= {"organization": organization_id, "start": filters.start, "until": filters.until}
-    with connection.cursor() as cursor:
-        cursor.execute(_NEAREST.format(conditions=conditions, table=table), values)
-        before, after = cursor.fetchone() or (None, None)
+    ((before, after),) = ask(_NEAREST.format(conditions=conditions, table=table), values)
     found: datetime | None = before or after
     return found
 
@@ -207,19 +203,18 @@ def ended(
     """
     conditions, values = _call_conditions(filters)
     conditions += " AND c.created_at + c.latency_ms * interval '1 millisecond' <= %(by)s"
-    with connection.cursor() as cursor:
-        cursor.execute(
-            _KEYS.format(conditions=conditions, way="DESC"),
-            {
-                **values,
-                "by": by,
-                "organization": organization_id,
-                "starts": [since],
-                "ends": [by],
-                "limit": ENDED_MAX,
-            },
-        )
-        return {id_: at for at, id_ in cursor.fetchall()}
+    rows = ask(
+        _KEYS.format(conditions=conditions, way="DESC"),
+        {
+            **values,
+            "by": by,
+            "organization": organization_id,
+            "starts": [since],
+            "ends": [by],
+            "limit": ENDED_MAX,
+        },
+    )
+    return {id_: at for at, id_ in rows}
 
 
 def newer_count(organization_id: UUID, filters: Filters, after: Cursor) -> int:

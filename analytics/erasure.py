@@ -13,6 +13,7 @@ from uuid import UUID
 
 from django.db import connection
 
+from analytics.sql import ask
 from tenancy.models import Erasure
 from tenancy.scope import tenant_scope
 
@@ -27,11 +28,7 @@ LATE = timedelta(days=2)
 
 def expire_calls(now: datetime) -> int:
     """Deletes the calls that are older than their organization keeps them; how many."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT organization_id, retention_days FROM app.organizations_with_retention()"
-        )
-        wanted = cursor.fetchall()
+    wanted = ask("SELECT organization_id, retention_days FROM app.organizations_with_retention()")
     return sum(
         _delete_calls(organization_id, now - timedelta(days=days))
         for organization_id, days in wanted

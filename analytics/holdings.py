@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
-from django.db import connection
+from analytics.sql import ask
 
 
 def last_call_at(organization_id: UUID) -> datetime | None:
     """When the newest call of the ledger came."""
-    rows = _ask(
+    rows = ask(
         "SELECT created_at FROM router_analytics WHERE organization_id = %s"
         " ORDER BY created_at DESC, id DESC LIMIT 1",
         [organization_id],
@@ -26,7 +24,7 @@ def names(organization_id: UUID) -> dict[str, list[str]]:
 
     Walks from name to name along the index, and never over the counts in between.
     """
-    rows = _ask(
+    rows = ask(
         "WITH RECURSIVE found AS ("
         " (SELECT kind, name FROM router_latency_totals WHERE organization_id = %(organization)s"
         "   AND span = 'day' ORDER BY kind, name LIMIT 1)"
@@ -41,9 +39,3 @@ def names(organization_id: UUID) -> dict[str, list[str]]:
     for kind, name in rows:
         found.setdefault(kind, []).append(name)
     return found
-
-
-def _ask(query: str, params: Sequence[Any] | Mapping[str, Any]) -> list[tuple[Any, ...]]:
-    with connection.cursor() as cursor:
-        cursor.execute(query, params)
-        return list(cursor.fetchall())

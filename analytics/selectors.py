@@ -10,11 +10,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from django.db import connection
+from django.conf import settings
 from django.db.models import Sum
 
 from analytics.models import Call, LatencyRollup, Rollup
+from analytics.sql import ask
 from lib.ids import uuid7_time_ms
+from tenancy.selectors import organization
 
 RECENT_CALLS = 10_000
 OPTIONS_DAYS = 30
@@ -83,6 +85,12 @@ def call(organization_id: UUID, call_id: UUID) -> Call | None:
     ).first()
 
 
+def kept_days(organization_id: UUID) -> int:
+    """For how many days single calls are kept: the organization's wish, or the installation's."""
+    found = organization(organization_id)
+    return (found and found.retention_days) or settings.LEDGER_RETENTION_DAYS
+
+
 def options(organization_id: UUID, now: datetime) -> Options:
     """Values for the filters, from the rollups: never a walk over the calls.
 
@@ -124,23 +132,21 @@ def spend_since(organization_id: UUID, start: datetime, user_id: UUID) -> Spend:
     """
     hour = start.replace(minute=0, second=0, microsecond=0)
     first_hour = hour if hour == start else hour + timedelta(hours=1)
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT coalesce(sum(cost_nano), 0)::bigint,"
-            " coalesce(sum(cost_nano) FILTER (WHERE user_id = %(user)s), 0)::bigint FROM ("
-            " SELECT cost_nano, user_id FROM router_rollups"
-            "  WHERE organization_id = %(organization)s AND hour >= %(first_hour)s"
-            " UNION ALL SELECT cost_nano, user_id FROM router_analytics"
-            "  WHERE organization_id = %(organization)s"
-            "  AND created_at >= %(start)s AND created_at < %(first_hour)s) AS spent",
-            {
-                "organization": organization_id,
-                "user": user_id,
-                "start": start,
-                "first_hour": first_hour,
-            },
-        )
-        row = cursor.fetchone()
+    (row,) = ask(
+        "SELECT coalesce(sum(cost_nano), 0)::bigint,"
+        " coalesce(sum(cost_nano) FILTER (WHERE user_id = %(user)s), 0)::bigint FROM ("
+        " SELECT cost_nano, user_id FROM router_rollups"
+        "  WHERE organization_id = %(organization)s AND hour >= %(first_hour)s"
+        " UNION ALL SELECT cost_nano, user_id FROM router_analytics"
+        "  WHERE organization_id = %(organization)s"
+        "  AND created_at >= %(start)s AND created_at < %(first_hour)s) AS spent",
+        {
+            "organization": organization_id,
+            "user": user_id,
+            "start": start,
+            "first_hour": first_hour,
+        },
+    )
     return Spend(*row)
 
 
@@ -151,21 +157,20 @@ def spend_by_day(
 
     From the rollups alone: an hour counts for the day in which it begins.
     """
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT width_bucket(hour, %(midnights)s::timestamptz[]), sum(cost_nano)::bigint"
-            " FROM router_rollups WHERE organization_id = %(organization)s"
-            " AND hour >= %(first)s AND hour < %(last)s"
-            " AND (%(user)s::uuid IS NULL OR user_id = %(user)s) GROUP BY 1",
-            {
-                "organization": organization_id,
-                "midnights": list(midnights),
-                "first": midnights[0],
-                "last": midnights[-1],
-                "user": user_id,
-            },
-        )
-        spent = dict(cursor.fetchall())
+    rows = ask(
+        "SELECT width_bucket(hour, %(midnights)s::timestamptz[]), sum(cost_nano)::bigint"
+        " FROM router_rollups WHERE organization_id = %(organization)s"
+        " AND hour >= %(first)s AND hour < %(last)s"
+        " AND (%(user)s::uuid IS NULL OR user_id = %(user)s) GROUP BY 1",
+        {
+            "organization": organization_id,
+            "midnights": list(midnights),
+            "first": midnights[0],
+            "last": midnights[-1],
+            "user": user_id,
+        },
+    )
+    spent = dict(rows)
     return [spent.get(day, 0) for day in range(1, len(midnights))]
 
 
@@ -184,24 +189,22 @@ def recent_effect(
     latency_ms: int | None,
 ) -> Effect:
     """What the last ten thousand calls, of everybody or of one user, were; one query."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT count(*), count(*) FILTER (WHERE cost_nano > %(cost)s),"
-            " count(*) FILTER (WHERE latency_ms > %(latency)s), max(cost_nano),"
-            " percentile_disc(0.95) WITHIN GROUP (ORDER BY latency_ms) FILTER (WHERE success)"
-            " FROM (SELECT cost_nano, latency_ms, success FROM router_analytics"
-            "  WHERE organization_id = %(organization)s"
-            "  AND (%(user)s::uuid IS NULL OR user_id = %(user)s)"
-            "  ORDER BY created_at DESC LIMIT %(calls)s) AS recent",
-            {
-                "cost": cost_nano,
-                "latency": latency_ms,
-                "organization": organization_id,
-                "user": user_id,
-                "calls": RECENT_CALLS,
-            },
-        )
-        row = cursor.fetchone()
+    (row,) = ask(
+        "SELECT count(*), count(*) FILTER (WHERE cost_nano > %(cost)s),"
+        " count(*) FILTER (WHERE latency_ms > %(latency)s), max(cost_nano),"
+        " percentile_disc(0.95) WITHIN GROUP (ORDER BY latency_ms) FILTER (WHERE success)"
+        " FROM (SELECT cost_nano, latency_ms, success FROM router_analytics"
+        "  WHERE organization_id = %(organization)s"
+        "  AND (%(user)s::uuid IS NULL OR user_id = %(user)s)"
+        "  ORDER BY created_at DESC LIMIT %(calls)s) AS recent",
+        {
+            "cost": cost_nano,
+            "latency": latency_ms,
+            "organization": organization_id,
+            "user": user_id,
+            "calls": RECENT_CALLS,
+        },
+    )
     return Effect(*row)
 
 

@@ -10,17 +10,17 @@
 # ruff: noqa: S608  (queries are put together from constants; every value is a parameter)
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db import connection
 from psycopg.types.json import Jsonb
 
 from analytics.filters import QUARTER, Filters
 from analytics.spans import DAY, Bars, floor_hour, split_hours
+from analytics.sql import ask
 
 SUMS = ("calls", "successes", "fallbacks", "cost_nano", "input_tokens", "output_tokens")
 _COLUMNS = f"provider, status, {', '.join(SUMS)}"
@@ -65,7 +65,7 @@ def sums(organization_id: UUID, filters: Filters, bars: Sequence[Bars]) -> list[
         )
         params += [list(one.edges), *values]
     added = ", ".join(f"sum({name})::bigint" for name in SUMS)
-    rows = _ask(
+    rows = ask(
         f"SELECT part, bar, provider, status, {added} FROM ({' UNION ALL '.join(parts)}) AS found"
         " GROUP BY 1, 2, 3, 4",
         params,
@@ -91,7 +91,7 @@ def latencies(
             f" bucket, calls FROM ({source}) AS source"
         )
         params += [list(one.edges), *values]
-    rows = _ask(
+    rows = ask(
         "SELECT part, bar, bucket::int, sum(calls)::bigint"
         f" FROM ({' UNION ALL '.join(parts)}) AS found GROUP BY 1, 2, 3",
         params,
@@ -125,7 +125,7 @@ def daily_latencies(
             f" FROM ({source}) AS days"
         )
         params += values
-    rows = _ask(
+    rows = ask(
         "SELECT part, day, bucket::int, sum(calls)::bigint"
         f" FROM ({' UNION ALL '.join(parts)}) AS found GROUP BY 1, 2, 3 ORDER BY 1, 2",
         params,
@@ -155,7 +155,7 @@ def provider_latencies(
             organization_id, "provider", filters.providers or sorted(among), start, until
         )
         source = f"SELECT name AS provider, bucket, calls FROM ({source}) AS days"
-    rows = _ask(
+    rows = ask(
         f"SELECT provider, bucket::int, sum(calls)::bigint FROM ({source}) AS source GROUP BY 1, 2",
         values,
     )
@@ -180,18 +180,12 @@ def routes(organization_id: UUID, filters: Filters) -> list[Route]:
         if filters.fallback_from:
             source += " AND fallback_from = %s"
             params.append(filters.fallback_from)
-    rows = _ask(
+    rows = ask(
         f"SELECT fallback_from, provider, sum(calls)::bigint FROM ({source}) AS source"
         " GROUP BY 1, 2 ORDER BY 3 DESC, 1, 2",
         params,
     )
     return [Route(*row) for row in rows]
-
-
-def _ask(query: str, params: Sequence[Any] | Mapping[str, Any]) -> list[tuple[Any, ...]]:
-    with connection.cursor() as cursor:
-        cursor.execute(query, params)
-        return list(cursor.fetchall())
 
 
 def is_raw(filters: Filters) -> bool:

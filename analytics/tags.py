@@ -9,6 +9,7 @@ from django.db import connection
 
 from analytics.filters import Filters
 from analytics.guide import Slot
+from analytics.sql import ask
 from lib.ids import uuid7_time_ms
 from tenancy.scope import tenant_scope
 
@@ -32,17 +33,15 @@ def tag_slots(organization_id: UUID, filters: Filters) -> list[Slot]:
 
     Each with the calls of the rarest: of several tags it says how many calls there are at most.
     """
-    with connection.cursor() as cursor:
-        cursor.execute(
-            _HOURS,
-            {
-                "organization": organization_id,
-                "values": list({value for _, value in filters.tags} | {filters.q} - {""}),
-                "start": filters.start,
-                "until": filters.until,
-            },
-        )
-        rows = cursor.fetchall()
+    rows = ask(
+        _HOURS,
+        {
+            "organization": organization_id,
+            "values": list({value for _, value in filters.tags} | {filters.q} - {""}),
+            "start": filters.start,
+            "until": filters.until,
+        },
+    )
     found: dict[datetime, Slot] | None = None
     for wanted in [*filters.tags, *([("", filters.q)] if filters.q else [])]:
         hours = _hours(rows, *wanted)
@@ -60,9 +59,8 @@ def both(first: list[Slot], second: list[Slot]) -> list[Slot]:
 
 def expire_tags(now: datetime, *, kept_days: int) -> int:
     """Deletes what is older than the ledger itself; how many rows went."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT organization_id FROM app.organizations_changed_since('-infinity')")
-        everybody = [row[0] for row in cursor.fetchall()]
+    rows = ask("SELECT organization_id FROM app.organizations_changed_since('-infinity')")
+    everybody = [row[0] for row in rows]
     return sum(_expire(one, now - timedelta(days=kept_days)) for one in everybody)
 
 
