@@ -87,7 +87,7 @@ def _filters(request: HttpRequest, organization_id: UUID) -> Filters:
         dict(request.GET.lists()), now=timezone.now(), zone=ZoneInfo(found.time_zone)
     )
     for wrong in filters.ignored:
-        raise RouterError(422, "invalid_value", wrong.message, param=wrong.param)
+        raise RouterError(422, "invalid_value", str(wrong), param=wrong.param)
     return filters
 
 

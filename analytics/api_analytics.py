@@ -170,7 +170,7 @@ def _asked(request: HttpRequest) -> tuple[Filters, ZoneInfo]:
     now: datetime = timezone.now()
     filters = read_filters(dict(request.GET.lists()), now=now, zone=zone, default="7d")
     for one in filters.ignored:
-        raise RouterError(422, "invalid_value", one.message, param=one.param)
+        raise RouterError(422, "invalid_value", str(one), param=one.param)
     if filters.start is None and filters.until is not None:
         filters = between(filters, filters.until - 7 * DAY, filters.until, zone=zone)
     return filters, zone

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from http import HTTPStatus
 from typing import Any
 from uuid import UUID
 
@@ -14,10 +15,11 @@ from django.http.response import HttpResponseBase
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
-from analytics import charts, holdings, series
+from analytics import charts, holdings, selectors, series
 from analytics.call_files import FORMATS, export
 from analytics.filters import (
     CUSTOM,
+    DAYS_MAX,
     GRAINS,
     RANGES,
     STATUSES,
@@ -26,6 +28,7 @@ from analytics.filters import (
     previous,
     read_filters,
 )
+from analytics.notes import lacks
 from analytics.overview import (
     SPARK_HEIGHT,
     SPARK_WIDTH,
@@ -39,7 +42,7 @@ from analytics.overview import (
 from analytics.spans import Bars, bars, grain_of
 from lib.errors import RouterError
 from tenancy.download import csv_lines, download
-from tenancy.pages import MemberRequest, member_page, render_page, wants_fragment
+from tenancy.pages import Member, MemberRequest, member_page, render_page, wants_fragment
 from tenancy.selectors import key_names, member_emails
 
 PATH = "/enterprise-router/analytics"
@@ -101,7 +104,10 @@ def figure(request: MemberRequest, name: str) -> HttpResponse:
     """One chart of the page as JSON: data and layout for plotly, a sentence, and a table."""
     if name not in FIGURES:
         raise Http404
-    drawn = _figure(request, name, filters_of(request))
+    filters = filters_of(request)
+    if filters.ignored:
+        return _refused(filters)
+    drawn = _figure(request, name, filters)
     del drawn["sheet"]
     response = HttpResponse(orjson.dumps(drawn), content_type="application/json")
     response.headers["Cache-Control"] = "private, no-cache"
@@ -115,6 +121,8 @@ def figure_file(request: MemberRequest, name: str) -> HttpResponseBase:
     if name not in FIGURES:
         raise Http404
     filters = filters_of(request)
+    if filters.ignored:
+        return _refused(filters)
     sheet = _figure(request, name, filters)["sheet"]
     assert filters.start is not None
     first = filters.start.astimezone(request.member.zone()).date()
@@ -134,6 +142,8 @@ def export_calls(request: MemberRequest) -> HttpResponseBase:
     if kind not in FORMATS:
         raise Http404
     filters = filters_of(request)
+    if filters.ignored:
+        return _refused(filters)
     assert filters.start is not None
     first = filters.start.astimezone(request.member.zone()).date()
     try:
@@ -156,6 +166,12 @@ def filters_of(request: MemberRequest) -> Filters:
     if found.start is None and found.until is not None:
         found = between(found, found.until - timedelta(days=7), found.until, zone=zone)
     return found
+
+
+def _refused(filters: Filters) -> HttpResponse:
+    """Data of other calls than those that were asked for would mislead."""
+    said = "\n".join(map(str, filters.ignored))
+    return HttpResponse(said, status=HTTPStatus.UNPROCESSABLE_ENTITY, content_type="text/plain")
 
 
 def bars_of(filters: Filters, request: MemberRequest, grain: str = "") -> Bars:
@@ -214,6 +230,8 @@ def _results(request: MemberRequest, filters: Filters) -> dict[str, Any]:
         "spark": {"width": SPARK_WIDTH, "height": SPARK_HEIGHT},
         "calls": total(tallies).calls,
         "is_raw": series.is_raw(filters),
+        "without": _here(filters),
+        "notes": _notes(request.member, filters),
         "before": before,
         "start": filters.start,
         "until": filters.until,
@@ -236,6 +254,12 @@ def _results(request: MemberRequest, filters: Filters) -> dict[str, Any]:
         "export": {kind: f"{PATH}/export?format={kind}&{query}" for kind in FORMATS},
         "all_requests": _requests(filters),
     }
+
+
+def _notes(member: Member, filters: Filters) -> list[str]:
+    """What the time lacks. Rollups outlive the calls that only some filters read."""
+    days = selectors.kept_days(member.organization_id) if series.is_raw(filters) else DAYS_MAX
+    return lacks(filters, now=timezone.now(), zone=member.zone(), kept_days=days)
 
 
 def _route(route: series.Route, filters: Filters) -> tuple[series.Route, str, str]:

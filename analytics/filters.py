@@ -16,6 +16,8 @@ from urllib.parse import urlencode
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
+from lib.ignored import Ignored
+
 QUARTER = timedelta(minutes=15)
 # How an address says since when: the label, and how many whole days before today it begins.
 RANGES: Mapping[str, tuple[str, int | None]] = {
@@ -44,14 +46,6 @@ _NAME_CHARS_MAX = 80
 _TEXT_CHARS_MAX = 200
 _VALUE_CHARS_MAX = 512
 _TAG = "tag."
-
-
-@dataclass(frozen=True, slots=True)
-class Ignored:
-    """A parameter that could not be read, and what would be right."""
-
-    param: str
-    message: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -190,19 +184,14 @@ def midnight(day: date, zone: ZoneInfo) -> datetime:
 def _in_time(
     found: Filters, reader: _Reader, *, now: datetime, zone: ZoneInfo, default: str
 ) -> Filters:
-    given = reader.text("from"), reader.text("to")
     asked = reader.choice("range", (*RANGES, CUSTOM))
     # A named range holds against ends that a form still had in its fields.
-    if any(given) and asked in ("", CUSTOM):
-        start = reader.moment("from", given[0], zone)
-        until = reader.moment("to", given[1], zone)
-        if start and until and until <= start:
-            reader.complain("to", "The end of the time lies before its beginning.")
-        elif start and (until or now) - start > timedelta(days=DAYS_MAX):
-            reader.complain("from", f"At most {DAYS_MAX} days at once.")
-        elif start or until:
-            end = until or (_ceil(now) if start else None)
-            return replace(found, range=CUSTOM, start=start, until=end, given=given)
+    if asked in ("", CUSTOM):
+        start, until, given = _ends(reader, now=now, zone=zone)
+        if start or until:
+            return replace(found, range=CUSTOM, start=start, until=until, given=given)
+        if asked and not reader.told:
+            reader.complain("range", "Say when it begins or ends, in from and to.", asked)
     asked = asked if asked in RANGES else default
     if asked not in RANGES:
         return found
@@ -212,6 +201,28 @@ def _in_time(
         return replace(found, range=asked, start=end - timedelta(days=1), until=end)
     today = now.astimezone(zone).date()
     return replace(found, range=asked, start=midnight(today - timedelta(days), zone), until=end)
+
+
+def _ends(
+    reader: _Reader, *, now: datetime, zone: ZoneInfo
+) -> tuple[datetime | None, datetime | None, tuple[str, str]]:
+    """Both ends of a custom time, as far as they can be, and in the words that gave them."""
+    first, last = reader.text("from"), reader.text("to")
+    start, until = reader.moment("from", first, zone), reader.moment("to", last, zone)
+    if start and start >= now:
+        reader.complain("from", "It lies ahead, where there is no request yet.", first)
+        start = None
+    if start and until and until <= start:
+        reader.complain("to", "It does not lie after the beginning.", last)
+        until = None
+    if start and (until or now) - start > timedelta(days=DAYS_MAX):
+        reader.complain("from", f"A time has at most {DAYS_MAX} days.", first)
+        start = None
+    given = (first if start else "", last if until else "")
+    # There is nothing past today; its whole day stays, for it is what a day as an end means.
+    tonight = midnight(now.astimezone(zone).date() + timedelta(days=1), zone)
+    until = min(until, tonight) if until else _ceil(now) if start else None
+    return start, until, given
 
 
 def _ceil(at: datetime) -> datetime:
@@ -243,8 +254,8 @@ class _Reader:
     def told(self) -> tuple[Ignored, ...]:
         return tuple(self._told)
 
-    def complain(self, param: str, message: str) -> None:
-        self._told.append(Ignored(param, message))
+    def complain(self, param: str, message: str, value: str) -> None:
+        self._told.append(Ignored(param, value, message))
 
     def text(self, name: str, chars_max: int = _TEXT_CHARS_MAX) -> str:
         values = self._query.get(name, ())
@@ -267,7 +278,7 @@ class _Reader:
         for typed in self._query.get("tag", ()):
             name, _, value = self._clean("tag", typed, 712).partition("=")
             if typed and not value:
-                self.complain("tag", "A tag is written as name=value, such as team=legal.")
+                self.complain("tag", "Write name=value, such as team=legal.", typed)
             found.append((name.strip(), value.strip()))
         kept = {name: value for name, value in found if name and value}
         return tuple(kept.items())[:TAGS_MAX]
@@ -275,7 +286,7 @@ class _Reader:
     def choice(self, name: str, choices: tuple[str, ...]) -> str:
         value = self.text(name)
         if value and value not in choices:
-            self.complain(name, f"{name} is one of: {', '.join(choices)}.")
+            self.complain(name, f"Use one of: {', '.join(choices)}.", value)
             return ""
         return value
 
@@ -286,7 +297,8 @@ class _Reader:
             return value
         if len(value) == 3 and value[0] in "12345" and value[1:] == "xx":
             return value
-        self.complain("status", "status is ok, failed, fallback, a class as 5xx or a code as 429.")
+        words = "Use ok, failed, fallback, a class such as 5xx, or a code such as 429."
+        self.complain("status", words, value)
         return ""
 
     def uuid(self, name: str) -> UUID | None:
@@ -294,7 +306,8 @@ class _Reader:
         try:
             return UUID(value) if value else None
         except ValueError:
-            self.complain(name, f"{name} is an id.")
+            whose = {"key": "an API key", "member": "a member"}.get(name, name)
+            self.complain(name, f"Use the id of {whose}.", value)
             return None
 
     def moment(self, name: str, value: str, zone: ZoneInfo) -> datetime | None:
@@ -309,12 +322,12 @@ class _Reader:
             at = datetime.fromisoformat(value.replace(" ", "+"))
             return (at if at.tzinfo else at.replace(tzinfo=zone)).astimezone(UTC)
         except (ValueError, OverflowError):
-            message = f"{name} is a day such as 2026-11-01 or a time such as 2026-11-01T18:00."
-            self.complain(name, message)
+            message = "Use a day such as 2026-11-01, or a time such as 2026-11-01T18:00."
+            self.complain(name, message, value)
             return None
 
     def _clean(self, name: str, value: str, chars_max: int) -> str:
         if "\x00" in value:
-            self.complain(name, "No name holds a NUL.")
+            self.complain(name, "No name holds a NUL.", value)
             return ""
         return value[:chars_max]

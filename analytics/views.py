@@ -25,11 +25,12 @@ from analytics.filters import CUSTOM, Filters, between, read_filters
 from analytics.guide import Slot
 from analytics.histogram import Bar, bars
 from analytics.models import Call
+from analytics.notes import lacks
 from analytics.story import Told, tell
 from analytics.tags import are_all
 from lib.figures import count, counted, duration
 from tenancy.event_stream import Event, event_stream
-from tenancy.pages import MemberRequest, keep_fragments_apart, member_page, render_page
+from tenancy.pages import Member, MemberRequest, keep_fragments_apart, member_page, render_page
 from tenancy.selectors import key_names
 from tenancy.shell import exists
 
@@ -179,13 +180,16 @@ def _results(request: MemberRequest, filters: Filters, names: dict[UUID, str]) -
             )
             empty = {} if page.calls else _emptiness(request, filters, is_first=is_first)
     except DatabaseError:
-        return {"failed": True, "retry": _address(request.GET.urlencode()), "filters": filters}
+        retry = _address(request.GET.urlencode())
+        return {"failed": True, "retry": retry, "filters": filters, "without": _address(filters)}
     is_open = filters.until is None or filters.until > now
     first = page.calls[0] if page.calls else None
     after = Cursor(first.created_at, first.id) if first else Cursor(now, UUID(int=0))
     back = page.newer is not None or not is_first
     return {
         "filters": filters,
+        "without": _address(filters),
+        "notes": _notes(request.member, filters, now),
         "rows": [shown(call, names) for call in page.calls],
         "older": page.older and _address(filters, older=page.older),
         "newer": page.newer and _address(filters, newer=page.newer),
@@ -206,6 +210,11 @@ def _sums(request: MemberRequest) -> list[Event]:
     drawn = _histogram(guide, filters, request.member.zone())
     context = {**drawn, "zone": request.member.time_zone}
     return [Event("sums", render_to_string(f"{TEMPLATE}#histogram", context))] if drawn else []
+
+
+def _notes(member: Member, filters: Filters, now: datetime) -> list[str]:
+    kept_days = selectors.kept_days(member.organization_id)
+    return lacks(filters, now=now, zone=member.zone(), kept_days=kept_days)
 
 
 def _histogram(guide: Sequence[Slot], filters: Filters, zone: ZoneInfo) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, time, timedelta
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID
@@ -13,6 +14,7 @@ from django.template.loader import render_to_string
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
+from lib.ignored import Ignored
 from tenancy import audit, trail
 from tenancy.core import Role
 from tenancy.models import AuditEntry
@@ -47,7 +49,7 @@ def audit_log(request: MemberRequest) -> HttpResponse:
         response = HttpResponse(html)
         keep_fragments_apart(response)
         return response
-    asked = _asked(request)
+    asked, ignored = _asked(request)
     filters = _filters(request, asked)
     shown, older, newer = _entries(request, filters)
     context = {
@@ -59,6 +61,8 @@ def audit_log(request: MemberRequest) -> HttpResponse:
         "is_first": not (request.GET.get("older") or newer),
         "filters": filters,
         "asked": asked,
+        "ignored": ignored,
+        "without": _address(asked),
         "menus": _menus(organization_id, asked),
         "chain": chain,
         "check": _address(asked, check="1"),
@@ -77,7 +81,11 @@ def export(request: MemberRequest) -> HttpResponseBase:
     kind = request.GET.get("format", "csv")
     if kind not in FORMATS:
         return HttpResponse("format is csv or json.", status=422, content_type="text/plain")
-    filters = _filters(request, _asked(request))
+    asked, ignored = _asked(request)
+    if ignored:
+        said = "\n".join(map(str, ignored))
+        return HttpResponse(said, status=HTTPStatus.UNPROCESSABLE_ENTITY, content_type="text/plain")
+    filters = _filters(request, asked)
     return trail_file(request, request.member.organization_id, filters, kind=kind)
 
 
@@ -105,10 +113,23 @@ def _entry(request: MemberRequest, text: str) -> AuditEntry | None:
     return AuditEntry.objects.filter(organization_id=request.member.organization_id, id=id_).first()
 
 
-def _asked(request: MemberRequest) -> dict[str, str]:
-    """The filters of the address as they were typed, without the empty ones."""
-    found = {name: request.GET.get(name, "").replace("\x00", "").strip() for name in _NAMES}
-    return {name: value[:_TEXT_CHARS_MAX] for name, value in found.items() if value}
+def _asked(request: MemberRequest) -> tuple[dict[str, str], list[Ignored]]:
+    """The filters of the address as they were typed, without the empty, and those that are none."""
+    given = {name: request.GET.get(name, "").strip()[:_TEXT_CHARS_MAX] for name in _NAMES}
+    asked = {name: value for name, value in given.items() if value}
+    flaws = {name: "No name holds a NUL." for name, value in asked.items() if "\x00" in value}
+    if asked.get("range", "today") not in RANGES:
+        flaws["range"] = f"Use one of: {', '.join(RANGES)}."
+    for name in ("from", "to"):
+        if name in asked and _midnight(request, asked[name]) is None:
+            flaws[name] = "Use a day such as 2026-11-01."
+    first, last = (_midnight(request, asked.get(name, "")) for name in ("from", "to"))
+    if first and first > timezone.now():
+        flaws["from"] = "It lies ahead, where there is no change yet."
+    elif first and last and last < first:
+        flaws["to"] = "It lies before the beginning."
+    ignored = [Ignored(name, asked.pop(name), flaw) for name, flaw in flaws.items()]
+    return asked, ignored
 
 
 def _filters(request: MemberRequest, asked: dict[str, str]) -> TrailFilters:

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from analytics.filters import Filters, previous, read_filters
+from analytics.notes import lacks
 
 BERLIN = ZoneInfo("Europe/Berlin")
 KOLKATA = ZoneInfo("Asia/Kolkata")
@@ -73,7 +74,8 @@ def test_a_default_range_holds_only_where_none_is_named() -> None:
     [
         ("range=3y", "range"),
         ("from=yesterday", "from"),
-        ("from=2026-11-02&to=2026-11-01", "to"),
+        ("from=2026-11-22", "from"),
+        ("range=custom", "range"),
         ("from=1990-01-01", "from"),
         ("status=sad", "status"),
         ("status=99999", "status"),
@@ -86,6 +88,26 @@ def test_what_cannot_be_read_is_left_out_and_named(query: str, param: str) -> No
     found = read(query)
     assert [one.param for one in found.ignored] == [param]
     assert found.but(ignored=(), given=("", "")) == Filters()
+
+
+def test_an_end_before_its_beginning_leaves_the_beginning() -> None:
+    found = read("from=2026-11-02&to=2026-11-01", default="7d")
+    assert [(one.param, one.value) for one in found.ignored] == [("to", "2026-11-01")]
+    assert (found.start, found.until) == (utc(2026, 11, 1, 23), utc(2026, 11, 21, 10, 30))
+    assert found.pairs() == [("from", "2026-11-02")]
+
+
+def test_nothing_is_looked_at_past_today() -> None:
+    found = read("from=2026-11-20&to=2027-05-01")
+    assert (found.until, found.ignored) == (utc(2026, 11, 21, 23), ())
+    (said,) = lacks(found, now=NOW, zone=BERLIN, kept_days=400)
+    assert said == "The end lies ahead; there is nothing after now."
+    assert lacks(read("from=2026-11-20&to=2026-11-21"), now=NOW, zone=BERLIN, kept_days=400) == []
+
+
+def test_a_time_before_what_is_kept_says_so() -> None:
+    (said,) = lacks(read("range=30d"), now=NOW, zone=BERLIN, kept_days=7)
+    assert said.startswith("Single requests are kept for 7 days here, since 14 November 2026:")
 
 
 def test_the_time_before_is_as_long_by_the_clock_on_the_wall() -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterator
+from html import unescape
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -255,6 +257,43 @@ def test_a_viewer_may_read(client: Client, write: Write, cast: Cast) -> None:
     client.force_login(cast.bob)
     assert client.get("/requests").status_code == 200
     assert client.get(f"/requests/{call_id}").status_code == 200
+
+
+@pytest.mark.parametrize("page", ["/requests", "/enterprise-router/analytics", "/audit-log"])
+@pytest.mark.parametrize(
+    ("query", "told"),
+    [
+        ("range=bogus", "Time “<bdi>bogus</bdi>” is not applied."),
+        ("from=garbage", "From “<bdi>garbage</bdi>” is not applied."),
+        ("to=%00", "To “<bdi>␀</bdi>” is not applied."),
+        ("from=2999-01-01", "From “<bdi>2999-01-01</bdi>” is not applied."),
+        ("from=2026-01-02&to=2026-01-01", "To “<bdi>2026-01-01</bdi>” is not applied."),
+    ],
+)
+def test_a_filter_that_is_none_is_named_with_the_way_out(
+    as_alice: Client, page: str, query: str, told: str
+) -> None:
+    answer = as_alice.get(f"{page}?{query}")
+    assert answer.status_code == 200
+    html = answer.content.decode()
+    assert f"<strong>{told}</strong>" in html
+    (way_out,) = re.findall(r'<a class="btn small" href="([^"]*)">Remove it', html)
+    assert "is not applied" not in as_alice.get(unescape(way_out)).content.decode()
+
+
+@pytest.mark.parametrize(
+    "file",
+    [
+        "/enterprise-router/analytics/export?format=csv&status=abc",
+        "/enterprise-router/analytics/fig/spend.csv?status=abc",
+        "/enterprise-router/analytics/fig/spend.json?status=abc",
+        "/audit-log/export?format=csv&range=abc",
+    ],
+)
+def test_no_file_holds_more_than_was_asked_for(as_alice: Client, file: str) -> None:
+    answer = as_alice.get(file)
+    assert answer.status_code == 422
+    assert "“abc” cannot be applied." in answer.content.decode()
 
 
 @pytest.mark.parametrize("address", ["/requests", "/requests/newer"])
