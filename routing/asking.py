@@ -16,6 +16,7 @@ from typing import Any
 import orjson
 from django.http import QueryDict
 
+from analytics.models import Call
 from analytics.story import Story, Told, tell
 from lib.figures import duration
 from lib.money import format_usd
@@ -214,6 +215,35 @@ def outcome_of(
         error=str(error.get("message", "")) if error else "",
         code=str(error.get("code") or "") if error else "",
         text=text,
+    )
+
+
+def recorded(call: Call) -> Outcome:
+    """What the ledger tells of a call whose end nobody waited for."""
+    story = tell(
+        Told(
+            status=call.status,
+            error_code=call.error_code,
+            input_tokens=call.input_tokens,
+            output_tokens=call.output_tokens,
+            decision=call.decision,
+            latency_ms=call.latency_ms,
+        )
+    )
+    first_ms = call.first_token_ms
+    return Outcome(
+        asked=call.model_requested,
+        id=str(call.id),
+        answered_by=f"{call.provider} / {call.model_used}" if call.model_used else "",
+        is_sandbox=call.provider.startswith("sandbox"),
+        first_token="" if first_ms is None else duration(first_ms),
+        latency=duration(call.latency_ms),
+        input_tokens=call.input_tokens,
+        output_tokens=call.output_tokens,
+        cost=format_usd(call.cost_nano),
+        is_estimate=call.cost_estimated,
+        why=" ".join(part for part in (*_lead(story), story.because) if part),
+        status=call.status,
     )
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 from lib.errors import RouterError
+from lib.ids import uuid7_text
 from routing.attempt import Attempter
 from routing.gateway import Caller, Gateway
 from routing.incoming import Incoming, read_headers
@@ -48,6 +50,9 @@ class MemberGateway(Gateway):
         self._organization_id = organization_id
         self._user_id = user_id
         self.record: Record | None = None
+        # Known before the call, so that whoever leaves it early finds it again.
+        self._created_ms = time.time_ns() // 1_000_000
+        self.call_id = uuid7_text(self._created_ms, random_bits(74))
         self.status = 0
         self.error_code = ""
         self.latency_ms = 0
@@ -76,7 +81,8 @@ class MemberGateway(Gateway):
         )
 
     def _new_record(self, key: Key, snapshot: Snapshot, operation: str) -> Record:
-        self.record = super()._new_record(key, snapshot, operation)
+        made = super()._new_record(key, snapshot, operation)
+        self.record = replace(made, id=self.call_id, created_ms=self._created_ms)
         return self.record
 
     def _write_down(self, record: Record, began_ns: int, *, status: int, error_code: str) -> None:

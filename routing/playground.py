@@ -1,9 +1,11 @@
 """The playground: one question to up to three models side by side, through the gateway.
 
 1. A call is made as the signed-in member, under every preference and limit, and recorded as any.
-2. ``run`` asks one model and streams JSON lines: ``{"text"}``, and last ``{"told"}`` with the HTML
-   of what it took and why it went there. The page sends one such request a column.
-3. A browser that leaves, or presses Stop, ends the call at the provider.
+2. ``run`` asks one model and streams JSON lines: first the call's ``{"id"}``, then ``{"text"}``,
+   and last ``{"told"}`` with the HTML of what it took and why it went there. The page sends one
+   such request a column.
+3. A browser that leaves, or presses Stop, ends the call at the provider. What it cost until then
+   stands in the ledger a moment later: ``told`` reads it there, whichever process made the call.
 4. Without JavaScript the form is posted to the page, which answers with the whole result.
 """
 
@@ -28,11 +30,21 @@ from django.http import (
 )
 from django.http.response import HttpResponseBase
 from django.template.loader import render_to_string
-from django.views.decorators.http import require_http_methods, require_POST
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
+from analytics.selectors import call as call_of
 from catalog import selectors as catalog
 from preferences.core import Priority
-from routing.asking import MODELS_MAX, Errors, Outcome, Question, ask, read_question, stream
+from routing.asking import (
+    MODELS_MAX,
+    Errors,
+    Outcome,
+    Question,
+    ask,
+    read_question,
+    recorded,
+    stream,
+)
 from routing.gate import answered, enter, for_senders
 from routing.model import AUTO
 from routing.replay import question_of
@@ -87,8 +99,19 @@ async def run(request: HttpRequest) -> HttpResponseBase:
     return response
 
 
+@require_safe
+@member_page
+def told(request: MemberRequest, call_id: UUID) -> HttpResponse:
+    """What a call took that the page did not see to its end; 204 until it is written down."""
+    call = call_of(request.member.organization_id, call_id)
+    if call is None:
+        return HttpResponse(status=HTTPStatus.NO_CONTENT)
+    return HttpResponse(_told(recorded(call)))
+
+
 async def _lines(runtime: Runtime, member: Member, question: Question) -> AsyncIterator[bytes]:
     gateway = runtime.member_gateway(member.organization_id.hex, member.user.id.hex)
+    yield orjson.dumps({"id": gateway.call_id}) + b"\n"
     async with aclosing(cast(Any, stream(gateway, question, question.models[0]))) as parts:
         async for part in parts:
             if isinstance(part, Outcome):

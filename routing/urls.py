@@ -15,4 +15,5 @@ urlpatterns = [
     path("get-started/dismiss", start.dismiss),
     path("playground", playground.page),
     path("playground/run", playground.run),
+    path("playground/told/<uuid:call_id>", playground.told),
 ]

@@ -74,7 +74,7 @@ def member_user(organization_id: UUID, user_id: UUID | None, *, param: str) -> U
         .first()
     )
     if found is None:
-        message = "Choose a member of this organization, or nobody."
+        message = "Choose a member of this organization, or leave it to the organization."
         raise RouterError(422, "invalid_value", message, param=param)
     return found.user
 

@@ -110,7 +110,7 @@ def read_holder(text: str) -> UUID | None:
     try:
         return UUID(text)
     except ValueError:
-        raise _invalid("user_id", "Choose a member, or nobody.") from None
+        raise _invalid("user_id", "Choose a member, or the organization.") from None
 
 
 def read_overlap(text: str) -> timedelta:

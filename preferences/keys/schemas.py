@@ -13,7 +13,7 @@ _ID = "01a1fd96-5bb7-7952-a09f-76b5a170b338"
 NAME = "What uses it, 1 to 120 characters."
 NETWORKS = "Networks in CIDR from which it may be used; empty: from anywhere."
 EXPIRES = "When it ends, with an offset; null: never."
-USER = "The member it acts for, by user id; null: nobody."
+USER = "The member it acts for, by user id; null: for the organization."
 
 
 class SecretOut(Schema):

@@ -59,6 +59,27 @@
     badge.textContent = state;
     badge.className = `badge state ${tone}`;
     card.querySelector('.text').setAttribute('aria-busy', 'false');
+    card.querySelector('[data-again]').hidden = tone === 'ok';
+  }
+
+  // What a call cost whose end was not waited for: it is written down a moment later.
+  const LOOKS = 12;
+  async function lookUp(card) {
+    const id = card.dataset.call;
+    if (!id) return;
+    const box = document.createElement('div');
+    box.className = 'told';
+    box.textContent = 'Looking up what it cost…';
+    card.querySelector('.told').append(box);
+    for (let look = 0; look < LOOKS && card.isConnected && card.dataset.call === id; look += 1) {
+      await new Promise((done) => { setTimeout(done, look ? 1000 : 300); });
+      try {
+        const answer = await fetch(`${form.dataset.told}${id}`);
+        if (answer.status === 200 && !answer.redirected) { box.innerHTML = await answer.text(); return; }
+      } catch { /* Offline: the next look may be luckier. */ }
+    }
+    box.innerHTML = '<p class="muted">It is not written down yet. <a>Look under Requests</a> in a moment.</p>';
+    box.querySelector('a').href = `/requests/${id}`;
   }
 
   function failed(card, text) {
@@ -67,6 +88,7 @@
     box.textContent = text;
     card.querySelector('.told').replaceChildren(box);
     end(card, 'Failed', 'bad');
+    lookUp(card);
   }
 
   // Lines of JSON, however the network cuts them.
@@ -100,7 +122,9 @@
     const text = card.querySelector('.text');
     let told = false;
     for await (const line of lines(answer.body)) {
-      if (line.text !== undefined) {
+      if (line.id) {
+        card.dataset.call = line.id;
+      } else if (line.text !== undefined) {
         if (!text.textContent) card.querySelector('.state').textContent = 'Streaming';
         const follows = text.scrollHeight - text.scrollTop - text.clientHeight < 40;
         text.append(line.text);
@@ -120,19 +144,31 @@
     keep();
     answers.replaceChildren();
     const names = models();
-    running = (names.length ? names : ['auto']).map((name, at) => {
-      const stopper = new AbortController();
-      const card = column(name, at + 1);
-      return { stopper, done: ask(card, name, stopper).catch((error) => {
-        if (error.name === 'AbortError') end(card, 'Stopped', 'warn');
-        else failed(card, 'You seem to be offline, or the server went away. Try again.');
-      }) };
+    await run((names.length ? names : ['auto']).map((name, at) => column(name, at + 1)));
+  }
+
+  function start(card) {
+    const stopper = new AbortController();
+    const done = ask(card, card.querySelector('bdi').textContent, stopper).catch((error) => {
+      if (error.name !== 'AbortError') {
+        failed(card, 'You seem to be offline, or the server went away. Try again.');
+        return;
+      }
+      end(card, 'Stopped', 'warn');
+      lookUp(card);
     });
+    return { stopper, done };
+  }
+
+  async function run(cards) {
+    running = cards.map(start);
+    for (const one of answers.querySelectorAll('[data-again]')) one.disabled = true;
     go.disabled = true;
     stop.hidden = false;
     aloud.textContent = 'Asking…';
     await Promise.all(running.map((one) => one.done));
     running = [];
+    for (const one of answers.querySelectorAll('[data-again]')) one.disabled = false;
     go.disabled = false;
     if (document.activeElement === stop) go.focus();
     stop.hidden = true;
@@ -147,6 +183,22 @@
       event.preventDefault();
       send();
     }
+  });
+  // One column once more, with the words as they stand now; the others stay.
+  answers.addEventListener('click', (event) => {
+    const again = event.target.closest('[data-again]');
+    if (!again || running.length) return;
+    const card = again.closest('.answer');
+    delete card.dataset.call;
+    complain({});
+    again.hidden = true;
+    card.querySelector('.text').replaceChildren();
+    card.querySelector('.text').setAttribute('aria-busy', 'true');
+    card.querySelector('.told').replaceChildren();
+    card.querySelector('.state').textContent = 'Waiting';
+    card.querySelector('.state').className = 'badge plain state';
+    run([card]);
+    stop.focus();
   });
   stop.addEventListener('click', () => { for (const one of running) one.stopper.abort(); });
 

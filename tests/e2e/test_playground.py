@@ -99,9 +99,36 @@ def test_stop_ends_the_call_at_the_provider(enter: Enter, owner: User, product: 
         page.get_by_role("button", name="Stop").click()
         expect(page.locator(".answer .state")).to_have_text("Stopped")
         assert wait_for_rows(owner, 1) == [("sandbox-balanced", 499)]
-        expect(page.get_by_role("button", name="Send")).to_be_enabled()
+        expect(page.get_by_role("button", name="Send", exact=True)).to_be_enabled()
+        # What was spent until then, and why, from the ledger.
+        expect(page.locator(".answer .pairs")).to_contain_text(
+            "Cost, estimated$0.0", timeout=15_000
+        )
+        expect(page.get_by_role("link", name="See the whole reason")).to_be_visible()
     finally:
         product.sandbox.call("POST", "/sandbox/reset")
+    page.get_by_role("button", name="Send it again").click()
+    expect(page.locator(".answer .state")).to_have_text("Done")
+    assert sorted(wait_for_rows(owner, 2)) == [("sandbox-balanced", 200), ("sandbox-balanced", 499)]
+
+
+def test_a_broken_connection_still_tells_what_was_spent(
+    enter: Enter, owner: User, product: Product
+) -> None:
+    page = enter("/playground", user=owner)
+    # The page sees the call's id and nothing more of the stream.
+    page.route(
+        "**/playground/run",
+        lambda route: route.fulfill(
+            status=200, body=route.fetch().text().split("\n")[0] + "\n", headers={}
+        ),
+    )
+    ask(page, "sandbox-fast")
+    expect(page.locator(".answer .state")).to_have_text("Failed")
+    expect(page.locator(".answer .banner")).to_contain_text("ended before the answer did")
+    link = page.get_by_role("link", name="See the whole reason")
+    expect(link).to_be_visible(timeout=15_000)
+    expect(page.get_by_role("button", name="Send it again")).to_be_enabled()
 
 
 def test_a_wrong_field_is_explained_beside_it(enter: Enter, owner: User) -> None:

@@ -54,7 +54,10 @@ async def person(house: House, role: Role = Role.MEMBER) -> tuple[AsyncClient, U
 
 async def lines(answer: Any) -> list[dict[str, Any]]:
     raw = b"".join([piece async for piece in answer.streaming_content])
-    return [orjson.loads(line) for line in raw.splitlines()]
+    first, *rest = [orjson.loads(line) for line in raw.splitlines()]
+    # A page that stops early finds its call by this.
+    assert UUID(first["id"])
+    return rest
 
 
 async def test_an_answer_streams_and_is_recorded_as_the_members(house: House) -> None:
