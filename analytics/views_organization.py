@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from http import HTTPStatus
 from typing import Any
-from zoneinfo import available_timezones
 
 from django.conf import settings
 from django.contrib import messages
 from django.http import HttpResponse, HttpResponseRedirect
 from django.http.response import HttpResponseBase
+from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_safe
 
 from analytics.ending import end_organization
@@ -21,6 +21,7 @@ from tenancy.models import Organization
 from tenancy.organization import FIELDS, change_organization
 from tenancy.pages import HOME, ORGANIZATION_IN_SESSION, MemberRequest, member_page, render_page
 from tenancy.shell import exists
+from tenancy.zones import regions
 
 ORGANIZATION = "/organization"
 TEMPLATE = "organization/page.html"
@@ -97,7 +98,7 @@ def _page(
         "typed": posted if refused else stored,
         # After a conflict, saving again is meant to win.
         "errors": {refused.param: refused.message} if refused else {},
-        "zones": sorted(available_timezones()),
+        "zones": regions(posted["time_zone"] if refused else row.time_zone, timezone.now()),
         "days_max": settings.LEDGER_RETENTION_DAYS,
         "may_change": request.member.may(Role.ADMIN),
         "may_delete": request.member.may(Role.OWNER),

@@ -5,13 +5,13 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import cast
 from uuid import UUID
-from zoneinfo import available_timezones
 
 from django.conf import settings
 from django.contrib.auth.decorators import login_required
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
+from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
@@ -22,6 +22,7 @@ from tenancy.models import User
 from tenancy.once import keep_for_next_page
 from tenancy.pages import HOME, ORGANIZATION_IN_SESSION, actor_of, memberships_of
 from tenancy.services import create_key, create_organization
+from tenancy.zones import regions
 
 KEY_NAME = "first key"
 GET_STARTED = "/get-started"
@@ -72,7 +73,7 @@ def _form(
 ) -> HttpResponse:
     context = {
         **typed,
-        "zones": sorted(available_timezones()),
+        "zones": regions(typed["time_zone"], timezone.now()),
         "errors": {refused.param: refused.message} if refused else {},
     }
     status = HTTPStatus.UNPROCESSABLE_ENTITY if refused else HTTPStatus.OK

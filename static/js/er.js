@@ -162,7 +162,9 @@
   const zones = document.querySelector('[data-own-zone]');
   if (zones && zones.value === 'UTC') {
     const own = Intl.DateTimeFormat().resolvedOptions().timeZone;
-    if ([...zones.options].some((option) => option.value === own)) zones.value = own;
+    // Some browsers say the old name of a zone, which is taken too.
+    if (own && ![...zones.options].some((option) => option.value === own)) zones.append(new Option(own, own));
+    if (own) zones.value = own;
   }
 
   document.addEventListener('click', async (event) => {
