@@ -30,6 +30,7 @@ RANGES: Mapping[str, tuple[str, int | None]] = {
 }
 CUSTOM = "custom"
 DAYS_MAX = 800
+YEAR_MIN, YEAR_MAX = 2000, 2200
 GRAINS = {"auto": "Automatic", "15m": "By 15 minutes", "hour": "Hourly", "day": "Daily"}
 # A status is one of these words, a class such as 4xx, or a code such as 429.
 STATUSES = {
@@ -230,6 +231,13 @@ def _ceil(at: datetime) -> datetime:
     return at + (datetime.min.replace(tzinfo=UTC) - at) % QUARTER
 
 
+def _calendar(at: datetime) -> datetime:
+    """A moment with room around it: the ends of the calendar have no day before or after."""
+    if not YEAR_MIN <= at.year <= YEAR_MAX:
+        raise ValueError(f"{at.year} is no year of ours.")
+    return at
+
+
 def _wall_back(at: datetime, days: int, zone: ZoneInfo) -> datetime:
     local = at.astimezone(zone)
     return (local - timedelta(days=days)).astimezone(UTC)
@@ -317,10 +325,10 @@ class _Reader:
         try:
             if len(value) == 10:
                 day = date.fromisoformat(value) + timedelta(days=name == "to")
-                return midnight(day, zone)
+                return _calendar(midnight(day, zone))
             # A plus sign that nobody escaped is a blank in a query.
             at = datetime.fromisoformat(value.replace(" ", "+"))
-            return (at if at.tzinfo else at.replace(tzinfo=zone)).astimezone(UTC)
+            return _calendar((at if at.tzinfo else at.replace(tzinfo=zone)).astimezone(UTC))
         except (ValueError, OverflowError):
             message = "Use a day such as 2026-11-01, or a time such as 2026-11-01T18:00."
             self.complain(name, message, value)

@@ -77,6 +77,8 @@ def test_a_default_range_holds_only_where_none_is_named() -> None:
         ("from=2026-11-22", "from"),
         ("range=custom", "range"),
         ("from=1990-01-01", "from"),
+        ("from=9999-12-31T23:59:59Z", "from"),
+        ("to=0001-01-01", "to"),
         ("status=sad", "status"),
         ("status=99999", "status"),
         ("key=7", "key"),
