@@ -7,6 +7,7 @@ people look for is the text: each operation with its fields, a curl that runs, a
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -17,7 +18,7 @@ from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
 from project.api import api, v1
-from project.openapi import as_text, example_of, fields_of, kind_of
+from project.openapi import PROBLEM, REFUSALS, as_text, example_of, fields_of, kind_of
 from project.rest import API_BODY_BYTES_MAX
 
 JSON = "application/json"
@@ -70,8 +71,35 @@ def api_docs(request: HttpRequest) -> HttpResponse:
         if settings.API_REQUESTS_PER_MINUTE
         else "",
         "address": settings.PUBLIC_URL,
+        "begin": _begin(settings.PUBLIC_URL),
     }
     return render(request, "api_docs.html", context)
+
+
+def _begin(address: str) -> dict[str, Any]:
+    """What stands at the top of the page: commands that work as they are pasted."""
+    key = '-H "Authorization: Bearer $ROUTER_ADMIN_KEY"'
+    is_json = '-H "Content-Type: application/json"'
+    return {
+        "first": f"curl {address}/api/organization \\\n  {key}",
+        "pages": "cursor=\n"
+        "while\n"
+        f'  page=$(curl -s "{address}/api/keys?cursor=$cursor" \\\n    {key})\n'
+        '  echo "$page"\n'
+        '  cursor=$(echo "$page" | grep -o \'"next_cursor": *"[^"]*\' | cut -d\'"\' -f4)\n'
+        '  [ -n "$cursor" ]\n'
+        "do :; done",
+        "once": f"curl {address}/api/keys \\\n  {key} \\\n  {is_json} \\\n"
+        '  -H "Idempotency-Key: billing-service-1" \\\n'
+        '  -d \'{"name": "billing-service", "scopes": ["gateway"]}\'',
+        "change": f"etag=$(curl -s -o /dev/null -D - {address}/api/preferences \\\n  {key} \\\n"
+        "  | tr -d '\\r' | sed -n 's/^[Ee][Tt]ag: //p')\n"
+        f"curl -X PATCH {address}/api/preferences \\\n  {key} \\\n  {is_json} \\\n"
+        '  -H "If-Match: $etag" \\\n'
+        "  -d '{\"max_latency_ms\": 20000}'",
+        "refusal": as_text(PROBLEM["example"]),
+        "refusals": [(status, about) for status, (about, _) in REFUSALS.items()],
+    }
 
 
 @cache
@@ -121,15 +149,21 @@ def _entry(
 
 
 def _answer(status: Any, said: dict[str, Any], schemas: dict[str, Any]) -> Answer:
-    schema = said.get("content", {}).get(JSON, {}).get("schema")
-    example = as_text(example_of(schema, schemas)) if schema else ""
-    return Answer(str(status), said.get("description", ""), example)
+    content = said.get("content", {})
+    media: dict[str, Any] = content.get(JSON) or next(iter(content.values()), {})
+    example = media.get("example")
+    if example is None and "schema" in media:
+        example = example_of(media["schema"], schemas)
+    text = example if isinstance(example, str) else as_text(example)
+    return Answer(str(status), said.get("description", ""), text if media else "")
 
 
 def _curl(path: str, method: str, body: Any, key: str) -> str:
-    lines = [
-        f"curl{'' if method in ('GET', 'POST') else f' -X {method}'} {settings.PUBLIC_URL}{path}"
-    ]
+    # Braces mean something to curl; a variable says what to fill in.
+    filled = re.sub(r"{(\w+)}", lambda place: f"${place[1].upper()}", path)
+    address = f"{settings.PUBLIC_URL}{filled}"
+    address = f'"{address}"' if "$" in address else address
+    lines = [f"curl{'' if method in ('GET', 'POST') else f' -X {method}'} {address}"]
     if method == "POST" and body is None:
         lines[0] = lines[0].replace("curl ", "curl -X POST ")
     lines.append(f'  -H "Authorization: Bearer {key}"')

@@ -214,6 +214,7 @@ def _tell_versions(operations: dict[str, Any]) -> None:
     for method, operation in operations.items():
         if IF_MATCH in _names(operation):
             operation["responses"].setdefault("412", _refusal("412"))
+            operation["responses"] = dict(sorted(operation["responses"].items()))
         if method in ("get", "patch", "put") and "200" in operation["responses"]:
             operation["responses"]["200"].setdefault("headers", {})["ETag"] = ETAG
 
