@@ -126,7 +126,7 @@ def mail(name: str) -> dict[str, object]:
     """Mail settings from smtp://user:password@host:587/?tls=1; the console when empty."""
     value = text(name, "")
     if not value:
-        return {"EMAIL_BACKEND": "django.core.mail.backends.console.EmailBackend"}
+        return {"EMAIL_BACKEND": "project.console_mail.EmailBackend"}
     url = _url(name, value, "smtp://user:password@host:587/?tls=1")
     if url.scheme not in ("smtp", "smtps") or not url.hostname:
         raise SettingError(f"{name} must look like smtp://user:password@host:587/?tls=1")

@@ -41,7 +41,8 @@ def prepare(folder: Folder, password: str) -> LiveStore:
     configuration.write_text(_configuration(home, port=port, password=password))
     return LiveStore(
         program=Program(
-            name="valkey",
+            # Redis runs where no Valkey does, and the log says which.
+            name=version.split()[0].lower(),
             argv=(str(path), str(configuration)),
             env={"PATH": "/usr/bin:/bin"},
             cwd=home,

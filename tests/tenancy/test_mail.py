@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from django.conf import settings as django_settings
 from django.core import mail
+from django.core.mail import get_connection
 from django.test import Client
 from django.utils import timezone
 
@@ -129,3 +130,17 @@ def test_pages_say_where_messages_go(
         assert ("No mail server is set up here" in said) is in_terminal
     said = added.content.decode()
     assert (f"Confirmation email sent to {more}." in said) is not in_terminal
+
+
+def test_without_a_server_a_message_is_printed_without_its_markup(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("EMAIL_URL", raising=False)
+    backend = get_connection(str(env.mail("EMAIL_URL")["EMAIL_BACKEND"]))
+    message = make_mail("account/email/password_reset_key", "erin@example.com", CONTEXT)
+    assert backend.send_messages([message]) == 1
+    printed = capsys.readouterr().out
+    assert printed.startswith(f"Mail to erin@example.com: {message.subject}\n\n")
+    assert LINK in printed
+    assert "<" not in printed.replace(HOSTILE, "")
+    assert "Content-Type" not in printed
