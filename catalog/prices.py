@@ -140,6 +140,11 @@ def _callable_names(info: ModelInfo) -> list[str]:
     return [name for name in names if info.is_match(name)]
 
 
+def load_prices() -> None:
+    """Reads the list now, which takes a quarter of a second that the first price would wait."""
+    _list()
+
+
 @cache
 def _list() -> DataSnapshot:
     # Imported here: most processes never ask for a price.

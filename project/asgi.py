@@ -56,6 +56,7 @@ class Application:
                     body_bytes_max=settings.BODY_BYTES_MAX,
                     body_key=settings.ENCRYPTION_KEY,
                 )
+                self.runtime.warm()
                 await send({"type": "lifespan.startup.complete"})
             else:
                 if self.runtime is not None:

@@ -19,6 +19,8 @@ async def ready(runtime: Runtime | None) -> tuple[int, str]:
     """
     if runtime is None:
         return 503, "starting"
+    if not runtime.is_warm:
+        return 503, "warming up"
     if not runtime.journal.is_writable():
         return 503, "journal: the disk is full or failed"
     try:

@@ -145,8 +145,11 @@ class Dialer:
         )
         return [str(sockaddr[0]) for *_, sockaddr in found]
 
+    def warm(self) -> None:
+        """Reads the trusted certificates, which takes some 20 ms, before a call needs them."""
+        self._tls()
+
     def _tls(self) -> ssl.SSLContext:
-        # Made at the first use: reading the trusted certificates takes some 20 ms.
         if self._ssl_context is None:
             self._ssl_context = ssl.create_default_context()
             self._ssl_context.set_alpn_protocols(["http/1.1"])

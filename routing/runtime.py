@@ -22,12 +22,14 @@ from routing.live import Live
 from routing.member_gateway import MemberGateway
 from routing.redis_pipe import RedisPipe
 from routing.rejections import Rejections
-from routing.snapshot import Snapshot, SnapshotStore
+from routing.snapshot import DatabaseDown, Snapshot, SnapshotStore
 from routing.tape import Keeper
 from routing.upstream import Upstream
 
 LOADER_THREADS = 2
 DRAIN_GRACE_S = 60.0
+# Each takes some 10 ms, and readiness waits for them.
+PRELOADED_MAX = 20
 
 
 class Runtime:
@@ -70,11 +72,29 @@ class Runtime:
         )
         self.door = Door(self.gateway, body_bytes_max=body_bytes_max)
         self._watching = asyncio.ensure_future(self.store.watch())
+        self._warming: asyncio.Future[None] | None = None
+        self.is_warm = False
         _running.append(self)
         # What exists now lives as long as the process; collecting it again and again costs tails.
         gc.collect()
         gc.freeze()
         gc.set_threshold(50_000, 20, 50)
+
+    def warm(self) -> None:
+        """Begins to read what the first calls would wait for; ``is_warm`` says when it is there."""
+        self._warming = asyncio.ensure_future(self._warm())
+
+    async def _warm(self) -> None:
+        try:
+            self.upstream.warm()
+            await self.store.preload(PRELOADED_MAX)
+        except DatabaseDown:
+            # Readiness asks for Postgres itself; what is not here is read when it is needed.
+            return
+        finally:
+            self.is_warm = True
+        gc.collect()
+        gc.freeze()
 
     def _run(self, function: Callable[..., Any], *args: object) -> Awaitable[object]:
         return asyncio.get_running_loop().run_in_executor(self._threads, function, *args)
@@ -101,6 +121,8 @@ class Runtime:
         while self.door.open_calls and time.monotonic() < give_up:  # noqa: ASYNC110
             await asyncio.sleep(0.05)
         self._watching.cancel()
+        if self._warming is not None:
+            self._warming.cancel()
         _running.remove(self)
         await self.live.settle()
         await self.upstream.close()

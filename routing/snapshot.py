@@ -13,7 +13,7 @@ import asyncio
 import logging
 import math
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network
 from typing import Protocol
@@ -108,6 +108,9 @@ class Loader(Protocol):
 
     def load(self, organization_id: str) -> Snapshot | None:
         """The organization's snapshot as of now, or None when it is gone."""
+
+    def to_begin_with(self, most: int) -> Sequence[str]:
+        """Some organizations that may well call soon."""
 
     def changed(self) -> Mapping[str, int]:
         """Epochs of the organizations that changed since the last look, and some from before."""
@@ -210,6 +213,13 @@ class SnapshotStore:
             for digest in known.keys:
                 self._by_digest.pop(digest, None)
 
+    async def preload(self, most: int) -> None:
+        """Loads some organizations before their first call; raises ``DatabaseDown``."""
+        found = await self._run(self._loader.to_begin_with, most)
+        assert isinstance(found, Sequence)
+        for organization_id in found:
+            await self._try_reload(organization_id)
+
     async def watch(self) -> None:
         """Keeps snapshots in step with Postgres; runs until cancelled."""
         while True:
@@ -234,10 +244,13 @@ class SnapshotStore:
         # Few at a time, so that news never waits for long behind them.
         stale += [s for s in known if s.loaded_at_s < now - AGE_MAX_S][:AGED_PER_LOOK_MAX]
         for organization_id in {s.organization_id: None for s in stale}:
-            try:
-                await self.reload(organization_id)
-            except DatabaseDown:
-                raise
-            except Exception:
-                # One organization that cannot be read must not keep news from the others.
-                log.exception("organization %s cannot be read", organization_id)
+            await self._try_reload(organization_id)
+
+    async def _try_reload(self, organization_id: str) -> None:
+        try:
+            await self.reload(organization_id)
+        except DatabaseDown:
+            raise
+        except Exception:
+            # One organization that cannot be read must not keep news from the others.
+            log.exception("organization %s cannot be read", organization_id)

@@ -157,6 +157,10 @@ class Upstream:
             # A fresh one, which is never stale: this loop turns twice at most.
             connection = await self._dial(target, timeout_s=connect_timeout_s)
 
+    def warm(self) -> None:
+        """Make now what the first connection would wait for."""
+        self._dialer.warm()
+
     async def close(self) -> None:
         """Close every connection at once; calls that still run fail with "reset"."""
         for connection in list(self._connections):
