@@ -15,9 +15,11 @@ from typing import Any
 import orjson
 from django.conf import settings
 from django.contrib import messages
+from django.db.models import Q
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.http.response import HttpResponseBase
 from django.template.loader import render_to_string
+from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
@@ -32,7 +34,7 @@ from routing.waiting import state_of, wait_for
 from tenancy.api_auth import address_of
 from tenancy.core import Role, Scope
 from tenancy.event_stream import DONE, Event, event_stream
-from tenancy.models import ApiKey
+from tenancy.models import ApiKeySecret
 from tenancy.once import keep_for_next_page, take
 from tenancy.pages import Member, MemberRequest, keep_fragments_apart, member_page, render_page
 from tenancy.selectors import api_keys
@@ -52,12 +54,12 @@ def page(request: MemberRequest) -> HttpResponse:
     member = request.member
     secret = take(request, member.organization_id) if request.method == "GET" else None
     wait_for(member.organization_id, address_of(request))
-    key = _key_of(member)
+    newest = _newest_secret(member)
     context = {
         "title": "Get started",
         "member": member,
         "secret": secret,
-        "newest": key.secrets.all()[0] if key and key.secrets.all() else None,
+        "newest": newest,
         "variable": VARIABLE,
         "snippets": snippets(settings.PUBLIC_URL, secret),
         "has_model": _has_model(member),
@@ -150,13 +152,21 @@ def dismiss(request: MemberRequest) -> HttpResponse:
     return HttpResponseRedirect("/enterprise-router/")
 
 
-def _key_of(member: Member) -> ApiKey | None:
-    """The newest key that acts for the member; admins without one have any newest."""
-    live = api_keys(member.organization_id).filter(revoked_at__isnull=True)
-    own = live.filter(user=member.user).first()
-    if own is None and holder_of(member) is None:
-        return live.first()
-    return own
+def _newest_secret(member: Member) -> ApiKeySecret | None:
+    """The newest secret that makes calls for the member; admins without one have any newest."""
+    now = timezone.now()
+    lasts = Q(expires_at=None) | Q(expires_at__gt=now)
+    works = api_keys(member.organization_id).filter(
+        lasts, revoked_at=None, scopes__contains=[Scope.GATEWAY]
+    )
+    key = works.filter(user=member.user).first()
+    if key is None and holder_of(member) is None:
+        key = works.first()
+    if key is None:
+        return None
+    live = [one for one in key.secrets.all() if one.expires_at is None or one.expires_at > now]
+    # A rotation leaves the older one its overlap; the newer one stays.
+    return max(live, key=lambda one: one.created_at, default=None)
 
 
 def _has_model(member: Member) -> bool:

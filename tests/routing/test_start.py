@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -16,6 +17,7 @@ from django.contrib.sessions.models import Session
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
 from analytics.ledger import Ledger
 from catalog.services import connect_provider, connect_sandbox
@@ -23,9 +25,9 @@ from preferences.services import save_preferences
 from routing.progress import progress_of
 from routing.rejections import list_key
 from tenancy.core import SYSTEM, Role, Scope
-from tenancy.models import User
+from tenancy.models import ApiKey, User
 from tenancy.scope import tenant_scope
-from tenancy.services import add_member, create_key, create_organization, create_user
+from tenancy.services import NewKey, add_member, create_key, create_organization, create_user
 from tests.analytics.rows import refused, row
 from tests.conftest import Cast, signed_in
 
@@ -275,3 +277,29 @@ def test_the_page_asks_the_same_number_of_times_whatever_there_is(
     few = count()
     ledger.write([refused(committed.acme.id, now_ms(), chance=n) for n in range(30)])
     assert count() == few
+
+
+@pytest.mark.django_db
+def test_only_a_key_that_works_is_named(as_alice: Client, cast: Cast) -> None:
+    def shown() -> str:
+        return as_alice.get(PAGE).content.decode()
+
+    def made(**about: Any) -> NewKey:
+        scopes = about.pop("scopes", [Scope.GATEWAY])
+        return create_key(
+            cast.acme.id, name="n", scopes=scopes, actor=SYSTEM, user=cast.alice, **about
+        )
+
+    works = made()
+    admin = made(scopes=[Scope.ADMIN])
+    ended = made(expires_at=timezone.now() + timedelta(hours=1))
+    with tenant_scope(cast.acme.id):
+        ApiKey.objects.filter(id=ended.key.id).update(expires_at=timezone.now())
+    page = shown()
+    assert f"…{works.secret[-4:]}</code>" in page
+    assert not any(f"…{one.secret[-4:]}</code>" in page for one in (admin, ended))
+    with tenant_scope(cast.acme.id):
+        ApiKey.objects.filter(organization=cast.acme).update(revoked_at=timezone.now())
+    page = shown()
+    assert "No API key works here yet, or any more." in page
+    assert ">Create a key</button>" in page
