@@ -30,11 +30,20 @@ from analytics.story import Told, tell
 from analytics.tags import are_all
 from lib.figures import count, counted, duration
 from tenancy.event_stream import Event, event_stream
-from tenancy.pages import Member, MemberRequest, keep_fragments_apart, member_page, render_page
+from tenancy.pages import (
+    Member,
+    MemberRequest,
+    keep_fragments_apart,
+    member_page,
+    render_page,
+    wants_fragment,
+)
 from tenancy.selectors import key_names
 from tenancy.shell import exists
 
 TEMPLATE = "analytics/requests.html"
+# The part of a request's page that the list shows beside it.
+BESIDE = "call-detail"
 # A list that takes longer says so, and the rest of the page stands.
 READ_MS_MAX = 8_000
 # A call is told when it ends, and listed where it began: so long ago a live one may have begun.
@@ -149,6 +158,7 @@ def request_detail(request: MemberRequest, call_id: UUID) -> HttpResponse:
     newer_id, older_id = call_selectors.neighbors(organization_id, filters, guide, call)
     context = {
         "title": f"Request {call.id}",
+        "is_beside": wants_fragment(request, BESIDE),
         "back": _address(request.GET.urlencode()),
         "newer": newer_id and _address(filters, path=f"/requests/{newer_id}"),
         "older": older_id and _address(filters, path=f"/requests/{older_id}"),
@@ -161,7 +171,7 @@ def request_detail(request: MemberRequest, call_id: UUID) -> HttpResponse:
         "zone": request.member.time_zone,
         "overhead": call.overhead_us and duration(call.overhead_us / 1000),
     }
-    return render_page(request, "analytics/request.html", context)
+    return render_page(request, "analytics/request.html", context, target=BESIDE)
 
 
 def _results(request: MemberRequest, filters: Filters, names: dict[UUID, str]) -> dict[str, Any]:

@@ -195,7 +195,7 @@ def test_older_and_newer_walk_the_list_and_a_row_opens(open_page: Open, house: H
     # Anywhere in the row: the link covers it.
     page.locator("tbody tr").first.locator("td").last.click(force=True)
     expect(page).to_have_url(re.compile(rf"/requests/{house.calls[0]}(\?|$)"))
-    expect(page.locator("h1")).to_contain_text(house.calls[0])
+    expect(page.locator("#call-detail .title")).to_contain_text(house.calls[0])
 
 
 def test_refresh_brings_what_came_since(open_page: Open, house: House) -> None:

@@ -91,7 +91,8 @@ def test_the_keyboard_walks_the_list_and_opens_a_request(open_page: Open, house:
 
 
 def test_neighbors_and_the_way_back_keep_the_filters(open_page: Open) -> None:
-    page = open_page("/requests?status=fallback&range=7d")
+    # No room for a panel: rows lead to pages.
+    page = open_page("/requests?status=fallback&range=7d", width=1100)
     ids = [row.get_attribute("id") for row in page.locator("tbody tr").all()]
     page.locator("tbody tr").nth(1).get_by_role("link").click(force=True)
     page.get_by_role("link", name="Older →").click()
