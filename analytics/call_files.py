@@ -24,7 +24,7 @@ from django.http import StreamingHttpResponse
 from psycopg import sql
 
 from analytics.filters import Filters
-from analytics.series import raw_where
+from analytics.sources import raw_where
 from lib.errors import RouterError
 from tenancy.scope import SETTING
 

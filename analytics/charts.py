@@ -14,7 +14,7 @@ from itertools import pairwise, zip_longest
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from analytics.core import percentile_ms
+from analytics.core import bucket_ms
 from analytics.overview import Tally, by_bar
 from analytics.series import Route, Sums
 from analytics.spans import Bars
@@ -85,13 +85,14 @@ def spend(
     return _figure(data, layout, f"Spend by provider. {finding}", tables, is_empty=not total)
 
 
-def latency(buckets: Sequence[Mapping[int, int]], bars: Bars, zone: ZoneInfo) -> Figure:
-    """Percentiles of the latency of successful calls over time."""
+def latency(buckets: Sequence[Sequence[int | None]], bars: Bars, zone: ZoneInfo) -> Figure:
+    """Latencies of successful calls over time; a course of buckets for each of PERCENTILES."""
     times = _times(bars, zone)
     data = []
     courses: dict[str, list[int | None]] = {}
-    for name, share, colour in PERCENTILES:
-        course = courses[name] = [_rounded(percentile_ms(one, share)) for one in buckets]
+    for (name, _, colour), found in zip(PERCENTILES, buckets, strict=True):
+        course = [None if bucket is None else round(bucket_ms(bucket)) for bucket in found]
+        courses[name] = course
         data.append(
             {
                 "name": name,
@@ -314,7 +315,3 @@ def _round_duration(ms: int) -> str:
 def _is_sparse(course: Sequence[int | None]) -> bool:
     known = [value is not None for value in course]
     return sum(known) <= FEW_POINTS or not any(one and after for one, after in pairwise(known))
-
-
-def _rounded(ms: float | None) -> int | None:
-    return None if ms is None else round(ms)

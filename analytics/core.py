@@ -13,6 +13,9 @@ ANSWER = "answer"
 # Each bucket is 8 % wider than the one below, so its middle is within 4 % of what fell into it.
 BUCKET_FACTOR = 1.08
 _LOG = math.log(BUCKET_FACTOR)
+# A rollup's latencies are an array of bucket * 2^40 + count, the buckets ascending.
+COUNT_BITS = 40
+COUNT_MASK = 2**COUNT_BITS - 1
 
 
 def body_bound_to(organization_id: str, call_id: str, part: str) -> str:

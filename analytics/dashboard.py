@@ -39,13 +39,16 @@ from analytics.overview import (
     provider_rows,
     total,
 )
+from analytics.sources import is_raw, is_slow
 from analytics.spans import Bars, bars, grain_of
+from analytics.tags import with_name
 from lib.errors import RouterError
 from tenancy.download import csv_lines, download
 from tenancy.pages import Member, MemberRequest, member_page, render_page, wants_fragment
 from tenancy.selectors import key_names, member_emails
 
 PATH = "/enterprise-router/analytics"
+TEMPLATE = "analytics/analytics.html"
 DEFAULT_RANGE = "7d"
 # Figures by name with their title; the first one is as wide as the page.
 FIGURES = {
@@ -88,13 +91,18 @@ def page(request: MemberRequest) -> HttpResponse:
         "today": timezone.now().astimezone(member.zone()).date()
         == (last and last.astimezone(member.zone()).date()),
         **_bar(request, filters, known),
-        **_results(request, filters),
     }
-    if not wants_fragment(request, "results"):
-        return render_page(request, "analytics/analytics.html", context)
-    response = render_page(request, "analytics/analytics.html", context, target="results")
-    # The address says the filters in one way, however the form has sent them.
-    response.headers["HX-Push-Url"] = f"{PATH}?{filters.query()}"
+    is_part = wants_fragment(request, "results")
+    # What a month's tags add up to can take longer than a page may, so it follows by itself.
+    if (filters.tags or filters.q) and not is_part and request.GET.get("results") != "now":
+        return render_page(request, TEMPLATE, context | {"follows": _here(filters)})
+    context |= _results(request, filters)
+    if not is_part:
+        return render_page(request, TEMPLATE, context)
+    response = render_page(request, TEMPLATE, context, target="results")
+    if request.headers.get("HX-Trigger") != "results":
+        # The address says the filters in one way, however the form has sent them.
+        response.headers["HX-Push-Url"] = f"{PATH}?{filters.query()}"
     return response
 
 
@@ -184,11 +192,13 @@ def bars_of(filters: Filters, request: MemberRequest, grain: str = "") -> Bars:
 
 def _figure(request: MemberRequest, name: str, filters: Filters) -> charts.Figure:
     organization_id, zone = request.member.organization_id, request.member.zone()
+    filters = with_name(organization_id, filters)
     if name == "fallbacks":
         return charts.fallbacks(series.routes(organization_id, filters))
     shown = bars_of(filters, request)
     if name == "latency":
-        (found,) = series.latencies(organization_id, filters, [shown])
+        shares = [share for _, share, _ in charts.PERCENTILES]
+        found = series.percentiles(organization_id, filters, shown, shares)
         return charts.latency(found, shown, zone)
     if name == "errors":
         (rows,) = series.sums(organization_id, filters, [shown])
@@ -210,26 +220,27 @@ def _results(request: MemberRequest, filters: Filters) -> dict[str, Any]:
     shown = bars_of(filters, request, grain)
     before = previous(filters, zone=request.member.zone())
     earlier = Bars("all", (before.start or shown.start, before.until or shown.start))
-    rows, old = series.sums(organization_id, filters, [shown, earlier])
+    asked = with_name(organization_id, filters)
+    rows, old = series.sums(organization_id, asked, [shown, earlier])
     # The course needs no zone's days; days of UTC are read much sooner than their hours.
     latencies, latencies_before = (
-        series.latencies(organization_id, filters, [shown, earlier])
+        series.latencies(organization_id, asked, [shown, earlier])
         if grain == "hour"
         else series.daily_latencies(
-            organization_id, filters, [(one.start, one.until) for one in (shown, earlier)]
+            organization_id, asked, [(one.start, one.until) for one in (shown, earlier)]
         )
     )
     tallies = by_bar(rows, len(shown))
     was = by_bar(old, 1)[0] if old else None
     numbers = figures(tallies, was, latencies, merged(latencies_before))
-    routes = series.routes(organization_id, filters)
-    by_name = series.provider_latencies(organization_id, filters, {row.provider for row in rows})
+    routes = series.routes(organization_id, asked)
+    by_name = series.provider_latencies(organization_id, asked, {row.provider for row in rows})
     query = filters.query()
     return {
         "figures": [(one, _figure_link(one.name, filters)) for one in numbers],
         "spark": {"width": SPARK_WIDTH, "height": SPARK_HEIGHT},
         "calls": total(tallies).calls,
-        "is_raw": series.is_raw(filters),
+        "is_slow": is_slow(asked),
         "without": _here(filters),
         "notes": _notes(request.member, filters),
         "before": before,
@@ -258,7 +269,8 @@ def _results(request: MemberRequest, filters: Filters) -> dict[str, Any]:
 
 def _notes(member: Member, filters: Filters) -> list[str]:
     """What the time lacks. Rollups outlive the calls that only some filters read."""
-    days = selectors.kept_days(member.organization_id) if series.is_raw(filters) else DAYS_MAX
+    kept = is_raw(filters) or filters.tags
+    days = selectors.kept_days(member.organization_id) if kept else DAYS_MAX
     return lacks(filters, now=timezone.now(), zone=member.zone(), kept_days=days)
 
 

@@ -3,8 +3,8 @@
 1. Rows are copied into a temporary table (COPY is refused on tables with row-level security).
 2. They are inserted where their id is new; what was inserted comes back.
 3. Rollups grow by exactly what came back, so a batch that is written twice counts once: sums by
-   quarter of an hour and by hour, fallback routes, latencies in full and by one dimension alone,
-   tags by the hour.
+   quarter of an hour and by hour, by hour also for each tag, fallback routes, and latencies by one
+   dimension alone. An hour's own latencies are an array of bucket and count in its row.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from uuid import UUID
 import orjson
 import psycopg
 
-from analytics.core import bucket_of
+from analytics.core import COUNT_BITS, COUNT_MASK, bucket_of
 
 NOBODY = UUID(int=0)
 _WEEK = timedelta(days=7)
@@ -80,7 +80,26 @@ _SUMS = (
 )
 _SUM_LIST = ", ".join(_SUMS)
 _ADD_UP = ", ".join(f"sum({name})::bigint" for name in _SUMS)
+_FINE = ", ".join(f"sum({name})::bigint AS {name}" for name in _SUMS)
 _GROWN = ", ".join(f"{name} = r.{name} + EXCLUDED.{name}" for name in _SUMS)
+_TAG_SUMS = ("calls", "successes", "fallbacks", "cost_nano", "input_tokens", "output_tokens")
+_TAG_SUM_LIST = ", ".join(_TAG_SUMS)
+_TAG_ADD_UP = ", ".join(f"sum({name})::bigint" for name in _TAG_SUMS)
+_TAG_FINE = ", ".join(f"sum({name})::bigint AS {name}" for name in _TAG_SUMS)
+_TAG_GROWN = ", ".join(f"{name} = r.{name} + EXCLUDED.{name}" for name in _TAG_SUMS)
+# Rows that are still told apart by their bucket become one, with an array of bucket and count.
+_PACKED = f"""
+coalesce(array_agg((bucket::bigint << {COUNT_BITS}) + successes ORDER BY bucket)
+  FILTER (WHERE successes > 0), '{{}}')
+"""
+_PACKED_GROWN = f"""
+latencies = CASE WHEN EXCLUDED.latencies = '{{}}' THEN r.latencies ELSE (
+  SELECT array_agg((bucket << {COUNT_BITS}) + calls ORDER BY bucket) FROM (
+    SELECT e >> {COUNT_BITS} AS bucket, sum(e & {COUNT_MASK})::bigint AS calls
+    FROM unnest(r.latencies || EXCLUDED.latencies) e GROUP BY 1
+  ) AS merged
+) END
+"""  # noqa: S608  made of constants
 _WRITE = f"""
 WITH new AS (
   INSERT INTO router_analytics ({_LIST})
@@ -89,57 +108,47 @@ WITH new AS (
   RETURNING id, organization_id, created_at, provider, model_used, api_key_id, user_id, status,
     success, fallback_used, fallback_from, cache_hit, input_tokens, output_tokens, cached_tokens,
     reasoning_tokens, cost_nano, latency_ms, metadata
-), summed AS MATERIALIZED (
-  SELECT organization_id, date_bin('15 minutes', created_at, 'epoch') AS quarter, provider,
-    model_used, coalesce(api_key_id, %(nobody)s) AS api_key_id,
-    coalesce(user_id, %(nobody)s) AS user_id, status, count(*) AS calls,
-    count(*) FILTER (WHERE success) AS successes,
-    count(*) FILTER (WHERE fallback_used) AS fallbacks,
-    count(*) FILTER (WHERE cache_hit) AS cache_hits, sum(input_tokens) AS input_tokens,
-    sum(output_tokens) AS output_tokens, sum(cached_tokens) AS cached_tokens,
-    sum(reasoning_tokens) AS reasoning_tokens, sum(cost_nano) AS cost_nano,
-    sum(latency_ms) AS latency_ms_sum
-  FROM new GROUP BY 1, 2, 3, 4, 5, 6, 7 ORDER BY 1, 2, 3, 4, 5, 6, 7
+), known AS MATERIALIZED (
+  SELECT n.organization_id, n.created_at, date_trunc('hour', n.created_at, 'UTC') AS hour,
+    n.provider, n.model_used, coalesce(n.api_key_id, %(nobody)s) AS api_key_id,
+    coalesce(n.user_id, %(nobody)s) AS user_id, n.status, n.fallback_from, n.fallback_used,
+    i.bucket, n.metadata, 1 AS calls, n.success::int AS successes,
+    n.fallback_used::int AS fallbacks, n.cache_hit::int AS cache_hits, n.input_tokens,
+    n.output_tokens, n.cached_tokens, n.reasoning_tokens, n.cost_nano,
+    n.latency_ms AS latency_ms_sum
+  FROM new n JOIN (SELECT DISTINCT organization_id, id, bucket FROM incoming) i
+    ON i.organization_id = n.organization_id AND i.id = n.id
 ), quarters AS (
   INSERT INTO router_quarters AS r (organization_id, quarter, provider, model_used, api_key_id,
     user_id, status, {_SUM_LIST})
-  SELECT organization_id, quarter, provider, model_used, api_key_id, user_id, status, {_SUM_LIST}
-  FROM summed
+  SELECT organization_id, date_bin('15 minutes', created_at, 'epoch') AS quarter, provider,
+    model_used, api_key_id, user_id, status, {_ADD_UP}
+  FROM known GROUP BY 1, 2, 3, 4, 5, 6, 7 ORDER BY 1, 2, 3, 4, 5, 6, 7
   ON CONFLICT (organization_id, quarter, provider, model_used, api_key_id, user_id, status)
   DO UPDATE SET {_GROWN}
+), fine AS MATERIALIZED (
+  SELECT organization_id, hour, provider, model_used, api_key_id, user_id, status, bucket, {_FINE}
+  FROM known GROUP BY 1, 2, 3, 4, 5, 6, 7, 8
 ), rolled AS (
   INSERT INTO router_rollups AS r (organization_id, hour, provider, model_used, api_key_id,
-    user_id, status, {_SUM_LIST})
-  SELECT organization_id, date_trunc('hour', quarter, 'UTC') AS hour, provider, model_used,
-    api_key_id, user_id, status, {_ADD_UP}
-  FROM summed GROUP BY 1, 2, 3, 4, 5, 6, 7 ORDER BY 1, 2, 3, 4, 5, 6, 7
+    user_id, status, {_SUM_LIST}, latencies)
+  SELECT organization_id, hour, provider, model_used, api_key_id, user_id, status, {_ADD_UP},
+    {_PACKED}
+  FROM fine GROUP BY 1, 2, 3, 4, 5, 6, 7 ORDER BY 1, 2, 3, 4, 5, 6, 7
   ON CONFLICT (organization_id, hour, provider, model_used, api_key_id, user_id, status)
-  DO UPDATE SET {_GROWN}
+  DO UPDATE SET {_GROWN}, {_PACKED_GROWN}
 ), fell AS (
   INSERT INTO router_fallbacks AS f
-  SELECT organization_id, date_trunc('hour', created_at, 'UTC') AS hour, fallback_from, provider,
-    model_used, coalesce(api_key_id, %(nobody)s), coalesce(user_id, %(nobody)s), status, count(*)
-  FROM new WHERE fallback_used GROUP BY 1, 2, 3, 4, 5, 6, 7, 8 ORDER BY 1, 2, 3, 4, 5, 6, 7, 8
+  SELECT organization_id, hour, fallback_from, provider, model_used, api_key_id, user_id, status,
+    count(*)
+  FROM known WHERE fallback_used GROUP BY 1, 2, 3, 4, 5, 6, 7, 8 ORDER BY 1, 2, 3, 4, 5, 6, 7, 8
   ON CONFLICT (organization_id, hour, fallback_from, provider, model_used, api_key_id, user_id,
     status) DO UPDATE SET calls = f.calls + EXCLUDED.calls
-), timed AS MATERIALIZED (
-  SELECT n.organization_id, date_trunc('hour', n.created_at, 'UTC') AS hour, n.provider,
-    n.model_used, coalesce(n.api_key_id, %(nobody)s) AS api_key_id,
-    coalesce(n.user_id, %(nobody)s) AS user_id, i.bucket, count(*) AS calls
-  FROM new n JOIN (SELECT DISTINCT organization_id, id, bucket FROM incoming) i
-    ON i.organization_id = n.organization_id AND i.id = n.id
-  WHERE n.success GROUP BY 1, 2, 3, 4, 5, 6, 7 ORDER BY 1, 2, 3, 4, 5, 6, 7
-), latencies AS (
-  INSERT INTO router_latency_rollups AS l (organization_id, hour, provider, model_used,
-    api_key_id, user_id, bucket, calls)
-  SELECT organization_id, hour, provider, model_used, api_key_id, user_id, bucket, calls FROM timed
-  ON CONFLICT (organization_id, hour, provider, model_used, api_key_id, user_id, bucket)
-  DO UPDATE SET calls = l.calls + EXCLUDED.calls
 ), hourly AS MATERIALIZED (
-  SELECT organization_id, kind, name, hour, bucket, sum(calls) AS calls FROM timed
+  SELECT organization_id, kind, name, hour, bucket, sum(successes) AS calls FROM fine
   CROSS JOIN LATERAL (VALUES ('all', ''), ('provider', provider), ('model', model_used),
     ('key', api_key_id::text), ('member', user_id::text)) k(kind, name)
-  GROUP BY 1, 2, 3, 4, 5
+  WHERE successes > 0 GROUP BY 1, 2, 3, 4, 5
 ), totals AS (
   INSERT INTO router_latency_totals AS t
   SELECT organization_id, 'hour' AS span, kind, name, hour AS start, bucket, calls::bigint
@@ -151,13 +160,18 @@ WITH new AS (
   ON CONFLICT (organization_id, span, kind, name, start, bucket)
   DO UPDATE SET calls = t.calls + EXCLUDED.calls
 ), tagged AS (
-  INSERT INTO router_tags AS t (organization_id, value, name, hour, calls, failed)
-  SELECT n.organization_id, m.value, m.key, date_trunc('hour', n.created_at, 'UTC'), count(*),
-    count(*) FILTER (WHERE NOT n.success)
-  FROM new n CROSS JOIN LATERAL jsonb_each_text(n.metadata) m
-  GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4
-  ON CONFLICT (organization_id, value, name, hour)
-  DO UPDATE SET calls = t.calls + EXCLUDED.calls, failed = t.failed + EXCLUDED.failed
+  INSERT INTO router_tags AS r (organization_id, value, name, hour, provider, model_used,
+    api_key_id, user_id, status, fallback_from, {_TAG_SUM_LIST}, latencies)
+  SELECT organization_id, value, name, hour, provider, model_used, api_key_id, user_id, status,
+    fallback_from, {_TAG_ADD_UP}, {_PACKED}
+  FROM (
+    SELECT organization_id, m.value, m.key AS name, hour, provider, model_used, api_key_id, user_id,
+      status, fallback_from, bucket, {_TAG_FINE}
+    FROM known CROSS JOIN LATERAL jsonb_each_text(metadata) m
+    GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11
+  ) AS said GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10 ORDER BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10
+  ON CONFLICT (organization_id, value, name, hour, provider, model_used, api_key_id, user_id,
+    status, fallback_from) DO UPDATE SET {_TAG_GROWN}, {_PACKED_GROWN}
 ), used AS (
   UPDATE tenancy_apikey k SET last_used_at = u.last
   FROM (SELECT organization_id, api_key_id, max(created_at) AS last FROM new

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
+
+PACKED = "successful calls by latency: bucket * 2^40 + count, see analytics.core"
 
 
 class Call(models.Model):
@@ -87,6 +90,7 @@ class Rollup(_Sums):
     pk = models.CompositePrimaryKey(
         "organization_id", "hour", "provider", "model_used", "api_key", "user", "status"
     )
+    latencies = ArrayField(models.BigIntegerField(), db_comment=PACKED)
 
     class Meta:
         db_table = "router_rollups"
@@ -112,33 +116,11 @@ class Quarter(_Sums):
         return f"{self.quarter} {self.provider} {self.model_used}"
 
 
-class LatencyRollup(models.Model):
-    """How many successful calls of one hour fell into each latency bucket."""
-
-    organization_id = models.UUIDField()
-    hour = models.DateTimeField()
-    provider = models.TextField()
-    model_used = models.TextField()
-    api_key = models.UUIDField(db_column="api_key_id")
-    user = models.UUIDField(db_column="user_id")
-    bucket = models.SmallIntegerField()
-    pk = models.CompositePrimaryKey(
-        "organization_id", "hour", "provider", "model_used", "api_key", "user", "bucket"
-    )
-    calls = models.BigIntegerField()
-
-    class Meta:
-        db_table = "router_latency_rollups"
-        managed = False
-
-    def __str__(self) -> str:
-        return f"{self.hour} {self.provider} {self.bucket}"
-
-
 class LatencyTotal(models.Model):
-    """The same counts by one dimension alone, of an hour or of a day of UTC.
+    """How many successful calls fell into each latency bucket, by one dimension alone.
 
-    ``kind`` is all, provider, model, key or member, ``name`` which of them.
+    ``span`` is an hour or a day of UTC, ``kind`` is all, provider, model, key or member, ``name``
+    which of them.
     """
 
     organization_id = models.UUIDField()
@@ -190,15 +172,37 @@ class Fallback(models.Model):
 
 
 class Tag(models.Model):
-    """How many calls of one hour said the same of themselves in ``x-router-metadata``."""
+    """Sums of one hour for calls that said the same of themselves in ``x-router-metadata``."""
 
     organization_id = models.UUIDField()
     value = models.TextField()
     name = models.TextField()
     hour = models.DateTimeField()
-    pk = models.CompositePrimaryKey("organization_id", "value", "name", "hour")
+    provider = models.TextField()
+    model_used = models.TextField()
+    api_key = models.UUIDField(db_column="api_key_id")
+    user = models.UUIDField(db_column="user_id")
+    status = models.SmallIntegerField()
+    fallback_from = models.TextField()
+    pk = models.CompositePrimaryKey(
+        "organization_id",
+        "value",
+        "name",
+        "hour",
+        "provider",
+        "model_used",
+        "api_key",
+        "user",
+        "status",
+        "fallback_from",
+    )
     calls = models.BigIntegerField()
-    failed = models.BigIntegerField()
+    successes = models.BigIntegerField()
+    fallbacks = models.BigIntegerField()
+    cost_nano = models.BigIntegerField()
+    input_tokens = models.BigIntegerField()
+    output_tokens = models.BigIntegerField()
+    latencies = ArrayField(models.BigIntegerField(), db_comment=PACKED)
 
     class Meta:
         db_table = "router_tags"

@@ -13,7 +13,8 @@ from uuid import UUID
 from django.conf import settings
 from django.db.models import Sum
 
-from analytics.models import Call, LatencyRollup, Rollup
+from analytics.core import COUNT_BITS, COUNT_MASK
+from analytics.models import Call, Rollup
 from analytics.sql import ask
 from lib.ids import uuid7_time_ms
 from tenancy.selectors import organization
@@ -221,10 +222,11 @@ def typical_tokens(organization_id: UUID, since: datetime) -> tuple[int, int] | 
 
 def latencies(organization_id: UUID, since: datetime) -> dict[tuple[str, str], dict[int, int]]:
     """Latency buckets of successful calls since an hour, by provider and model; one query."""
-    rows = (
-        LatencyRollup.objects.filter(organization_id=organization_id, hour__gte=since)
-        .values_list("provider", "model_used", "bucket")
-        .annotate(total=Sum("calls"))
+    rows = ask(
+        "SELECT provider, model_used, (e >> %s)::int, sum(e & %s)::bigint"
+        " FROM router_rollups CROSS JOIN unnest(latencies) AS e"
+        " WHERE organization_id = %s AND hour >= %s GROUP BY 1, 2, 3",
+        [COUNT_BITS, COUNT_MASK, organization_id, since],
     )
     found: dict[tuple[str, str], dict[int, int]] = {}
     for provider, model, bucket, total in rows:

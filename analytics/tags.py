@@ -15,11 +15,36 @@ from tenancy.scope import tenant_scope
 
 DELETED_AT_ONCE_MAX = 5_000
 _HOURS = """
-SELECT value, name, hour, calls, failed FROM router_tags
+SELECT value, name, hour, sum(calls)::bigint, sum(calls - successes)::bigint FROM router_tags
 WHERE organization_id = %(organization)s AND value = ANY(%(values)s)
   AND (%(start)s::timestamptz IS NULL OR hour > %(start)s::timestamptz - interval '1 hour')
   AND (%(until)s::timestamptz IS NULL OR hour < %(until)s)
+GROUP BY value, name, hour
 """
+# From name to name along the index, and never over the hours in between.
+_NAMES = """
+WITH RECURSIVE found AS (
+  (SELECT name FROM router_tags WHERE organization_id = %(organization)s AND value = %(value)s
+    ORDER BY name LIMIT 1)
+  UNION ALL SELECT next.name FROM found CROSS JOIN LATERAL (
+    SELECT name FROM router_tags WHERE organization_id = %(organization)s AND value = %(value)s
+      AND name > found.name ORDER BY name LIMIT 1) AS next
+) SELECT name FROM found LIMIT 2
+"""
+
+
+def with_name(organization_id: UUID, filters: Filters) -> Filters:
+    """The same filters with a looked-for value as the tag that it is; one query where one is.
+
+    A value that several tags have, or one that may be a call's id, stays what it was.
+    """
+    if not filters.q or filters.tags:
+        return filters
+    rows = ask(_NAMES, {"organization": organization_id, "value": filters.q})
+    names = [name for (name,) in rows]
+    if len(names) > 1 or _hour_of_call(filters.q):
+        return filters
+    return filters.but(q="", tags=(((*names, "")[0], filters.q),))
 
 
 def are_all(filters: Filters) -> bool:

@@ -31,7 +31,8 @@ _TIMED = """
 SELECT abs(timed - rolled) + abs(10 * timed - totals) + abs(rows - quarters) + abs(fell - fallen)
 FROM (SELECT count(*) FILTER (WHERE success) AS timed, count(*) AS rows,
         count(*) FILTER (WHERE fallback_used) AS fell FROM router_analytics) ledger,
-  (SELECT coalesce(sum(calls), 0) AS rolled FROM router_latency_rollups) latencies,
+  (SELECT coalesce(sum(e & (2::bigint ^ 40 - 1)::bigint), 0) AS rolled
+    FROM router_rollups, unnest(latencies) e) latencies,
   -- Each call counts in five dimensions, by the hour and by the day.
   (SELECT coalesce(sum(calls), 0) AS totals FROM router_latency_totals) dimensions,
   (SELECT coalesce(sum(calls), 0) AS quarters FROM router_quarters) quarters,

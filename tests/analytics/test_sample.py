@@ -66,7 +66,9 @@ def test_rows_are_labeled_priced_and_equal_to_their_rollups(
         of,
     ).fetchone()
     latencies = ingest.execute(
-        "SELECT sum(calls) FROM router_latency_rollups WHERE organization_id = %(organization)s", of
+        "SELECT sum(e & (2::bigint ^ 40 - 1)::bigint) FROM router_rollups, unnest(latencies) e"
+        " WHERE organization_id = %(organization)s",
+        of,
     ).fetchone()
     totals = ingest.execute(
         "SELECT span, kind, sum(calls) FROM router_latency_totals"

@@ -6,6 +6,7 @@ import io
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import plotly.graph_objects as go  # type: ignore[import-untyped]
@@ -18,12 +19,14 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from analytics import charts, series
-from analytics.core import percentile_ms
+from analytics.core import bucket_ms, bucket_of, percentile_ms
 from analytics.dashboard import FIGURES, PATH
 from analytics.filters import Filters, between
 from analytics.ledger import Ledger
 from analytics.overview import by_bar, merged, total
+from analytics.sources import raw_where
 from analytics.spans import Bars, bars
+from analytics.tags import with_name
 from tenancy.scope import tenant_scope
 from tests.analytics.rows import row
 from tests.conftest import Cast, make_cast, signed_in
@@ -131,14 +134,20 @@ def test_percentiles_are_within_five_percent(seeded: Cast, share: float) -> None
         "status=4xx",
         "status=fallback",
         "tag.team=search",
+        "tag.team=search&provider=openai&status=ok",
+        "tag.team=search&status=failed",
+        "tag.team=search&status=fallback",
+        "tag.team=search&fallback_from=openai",
+        "tag.team=search&tag.environment=production",
+        "q=search",
         "fallback_from=openai",
     ],
 )
 @pytest.mark.django_db
 def test_the_number_of_requests_is_that_of_the_calls_behind_it(seeded: Cast, query: str) -> None:
-    answer = signed_in(seeded.alice).get(f"{PATH}?{query}")
+    answer = signed_in(seeded.alice).get(f"{PATH}?{query}&results=now")
     filters = answer.context["filters"]
-    where, params = series.raw_where(seeded.acme.id, filters, filters.start, filters.until)
+    where, params = raw_where(seeded.acme.id, filters, filters.start, filters.until)
     (behind,) = raw(
         f"SELECT count(*), coalesce(sum(cost_nano), 0) FROM router_analytics WHERE {where}",
         params,
@@ -146,13 +155,113 @@ def test_the_number_of_requests_is_that_of_the_calls_behind_it(seeded: Cast, que
     assert answer.context["calls"] == behind[0] > 0
 
 
+TEAM = (("team", "search"),)
+EVERY_KIND = {
+    "all": Filters(),
+    "one": Filters(providers=("openai",)),
+    "two": Filters(providers=("openai", "anthropic"), model="gpt-5"),
+    "tag": Filters(tags=TEAM),
+    "tag and provider": Filters(tags=TEAM, providers=("openai",), status="ok"),
+    "tag and fallback": Filters(tags=TEAM, status="fallback"),
+    "tags": Filters(tags=(*TEAM, ("environment", "production"))),
+    "fallback": Filters(status="fallback"),
+    "from": Filters(fallback_from="openai", providers=("anthropic",)),
+}
+
+
+@pytest.mark.parametrize("zone", ["Europe/Berlin", "Asia/Kolkata"])
+@pytest.mark.parametrize("kind", EVERY_KIND)
 @pytest.mark.django_db
-@pytest.mark.parametrize("query", ["range=24h", "range=30d", "provider=openai&model=gpt-5"])
+def test_whatever_is_asked_is_answered_as_by_the_calls(seeded: Cast, kind: str, zone: str) -> None:
+    until = datetime.now(UTC).replace(minute=15, second=0, microsecond=0) - timedelta(hours=1)
+    start = (until - timedelta(days=6)).replace(minute=45)
+    filters = between(EVERY_KIND[kind], start, until, zone=ZoneInfo(zone))
+    days = bars(start, until, "day", ZoneInfo(zone))
+    organization = seeded.acme.id
+    with tenant_scope(organization):
+        (sums,) = series.sums(organization, filters, [days])
+    where, params = raw_where(organization, filters, start, until)
+    truth = raw(
+        "SELECT width_bucket(created_at, %s::timestamptz[]) - 1, provider, status, count(*),"
+        " sum(success::int), sum(fallback_used::int), sum(cost_nano)::bigint,"
+        " sum(input_tokens)::bigint, sum(output_tokens)::bigint"
+        f" FROM router_analytics WHERE {where} GROUP BY 1, 2, 3",
+        [list(days.edges), *params],
+    )
+    assert {series.Sums(*one) for one in truth} == set(sums) != set()
+    # Latencies and routes know whole hours: they are those of the hours that the time lies in.
+    hour = start.replace(minute=0)
+    whole = between(filters, hour, until.replace(minute=0), zone=ZoneInfo(zone))
+    hours = bars(hour, whole.until or until, "hour", ZoneInfo("UTC"))
+    with tenant_scope(organization):
+        (buckets,) = series.latencies(organization, whole, [hours])
+        found = series.percentiles(organization, whole, hours, [0.5, 0.95])
+        ((daily), *_) = series.daily_latencies(organization, whole, [(hour, hours.until)])
+        among = {one.provider for one in sums}
+        providers = series.provider_latencies(organization, whole, among)
+        routes = series.routes(organization, whole)
+    where, params = raw_where(organization, whole, hour, hours.until)
+    timed = raw(
+        "SELECT width_bucket(created_at, %s::timestamptz[]) - 1, latency_ms, provider"
+        f" FROM router_analytics WHERE {where} AND success",
+        [list(hours.edges), *params],
+    )
+    expected: list[dict[int, int]] = [{} for _ in range(len(hours))]
+    by_provider: dict[str, dict[int, int]] = {}
+    for bar, latency_ms, provider in timed:
+        for counts in (expected[bar], by_provider.setdefault(provider, {})):
+            counts[bucket_of(latency_ms)] = counts.get(bucket_of(latency_ms), 0) + 1
+    assert buckets == expected
+    assert merged(daily) == merged(expected)
+    assert providers == by_provider
+    for share, course in zip([0.5, 0.95], found, strict=True):
+        assert [None if one is None else bucket_ms(one) for one in course] == [
+            percentile_ms(one, share) for one in expected
+        ]
+    fell = raw(
+        f"SELECT fallback_from, provider, count(*) FROM router_analytics WHERE {where}"
+        " AND fallback_used GROUP BY 1, 2",
+        params,
+    )
+    assert {series.Route(*one) for one in fell} == set(routes)
+
+
+@pytest.mark.django_db
+def test_what_tags_add_up_to_follows_the_page(seeded: Cast) -> None:
+    browser = signed_in(seeded.alice)
+    page = browser.get(f"{PATH}?tag.team=search")
+    follows = f"{PATH}?range=7d&amp;tag.team=search"
+    assert f'hx-get="{follows}" hx-trigger="load"' in page.content.decode()
+    assert f'href="{follows}&amp;results=now"' in page.content.decode()
+    assert "figures" not in page.context
+    headers = {"HX-Request": "true", "HX-Target": "results", "HX-Trigger": "results"}
+    part = browser.get(f"{PATH}?tag.team=search", headers=headers)
+    assert 'aria-label="Key figures"' in part.content.decode()
+    # Nobody went anywhere, so Back must not lead to the same page once more.
+    assert "HX-Push-Url" not in part.headers
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("value", ["no-such-value", "search", str(UUID(int=7))])
+def test_a_value_that_one_tag_has_is_looked_up_as_that_tag(seeded: Cast, value: str) -> None:
+    with tenant_scope(seeded.acme.id):
+        found = with_name(seeded.acme.id, Filters(q=value))
+    known = {"no-such-value": (("", value),), "search": (("team", value),)}
+    assert (found.tags, found.q) == ((known[value], "") if value in known else ((), value))
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    "query",
+    ["range=24h", "range=30d", "provider=openai&model=gpt-5", "tag.team=search&results=now"],
+)
 def test_a_page_asks_a_fixed_number_of_queries(seeded: Cast, query: str) -> None:
     browser = signed_in(seeded.alice)
     browser.get(PATH)
     counts = []
-    for address in (f"{PATH}?{query}", f"{PATH}?range=90d&compare=prev&provider=openai"):
+    # What only calls can tell also asks for how long they are kept.
+    tag = "&tag.team=search&results=now" if "tag" in query else ""
+    for address in (f"{PATH}?{query}", f"{PATH}?range=90d&compare=prev&provider=openai{tag}"):
         with CaptureQueriesContext(connection) as asked:
             assert browser.get(address).status_code == 200
         counts.append(len(asked))
@@ -201,10 +310,9 @@ def test_the_api_tells_the_same(seeded: Cast) -> None:
 def test_latencies_of_one_lone_bar_are_drawn_as_dots() -> None:
     begin = datetime(2026, 11, 9, tzinfo=UTC)
     shown = Bars("hour", tuple(begin + timedelta(hours=n) for n in range(7)))
-    busy = {40: 3}
-    lone = charts.latency([{}, {}, busy, {}, {}, {}], shown, ZoneInfo("UTC"))
+    lone = charts.latency([[None, None, 40, None, None, None]] * 3, shown, ZoneInfo("UTC"))
     assert {one["mode"] for one in lone["data"]} == {"lines+markers"}
-    apart = charts.latency([busy, {}, busy, {}, busy, {}], shown, ZoneInfo("UTC"))
+    apart = charts.latency([[40, None, 40, None, 40, None]] * 3, shown, ZoneInfo("UTC"))
     assert {one["mode"] for one in apart["data"]} == {"lines+markers"}
-    full = charts.latency([busy] * 6, shown, ZoneInfo("UTC"))
+    full = charts.latency([[40] * 6] * 3, shown, ZoneInfo("UTC"))
     assert {one["mode"] for one in full["data"]} == {"lines"}

@@ -69,7 +69,10 @@ class Calls:
 
     def timed(self) -> int:
         """Calls in the latency histogram."""
-        query = "SELECT sum(calls) FROM router_latency_rollups WHERE organization_id = %s"
+        query = (
+            "SELECT sum(e & (2::bigint ^ 40 - 1)::bigint) FROM router_rollups, unnest(latencies) e"
+            " WHERE organization_id = %s"
+        )
         (row,) = self._database.execute(query, [self.organization]).fetchall()
         return int(row[0] or 0)
 

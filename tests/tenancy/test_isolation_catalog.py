@@ -41,7 +41,6 @@ WITH_CALLERS_RIGHTS = {"app.organization_id()": {"er_web"}, "app.refuse_change()
 INGEST_MAY = {
     "router_analytics": {"SELECT", "INSERT"},
     "router_rollups": {"SELECT", "INSERT", "UPDATE"},
-    "router_latency_rollups": {"SELECT", "INSERT", "UPDATE"},
     "router_quarters": {"SELECT", "INSERT", "UPDATE"},
     "router_latency_totals": {"SELECT", "INSERT", "UPDATE"},
     "router_fallbacks": {"SELECT", "INSERT", "UPDATE"},
@@ -146,7 +145,6 @@ def test_who_sees_every_row_is_known() -> None:
         "router_analytics": {"er_ingest"},
         "partition": {"er_ingest"},
         "router_rollups": {"er_ingest"},
-        "router_latency_rollups": {"er_ingest"},
         "router_quarters": {"er_ingest"},
         "router_latency_totals": {"er_ingest"},
         "router_fallbacks": {"er_ingest"},
@@ -202,7 +200,6 @@ def test_a_web_process_only_reads_and_writes_rows() -> None:
         "router_analytics",
         "router_rollups",
         "router_quarters",
-        "router_latency_rollups",
         "router_latency_totals",
         "router_fallbacks",
     ):
