@@ -42,6 +42,17 @@ _KEY_ID = 1
 class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
     """Sign-up, sign-in and their messages."""
 
+    error_messages: ClassVar[dict[str, Any]] = {
+        **DefaultAccountAdapter.error_messages,
+        "email_password_mismatch": "No account has this email address with this password.",
+        "enter_current_password": "This is not your present password.",
+        "incorrect_password": "This is not your password.",
+        "duplicate_email": "This address is in your account already.",
+        "cannot_remove_primary_email": "The primary address stays. Make another one primary first.",
+        "unverified_primary_email": "Confirm the address first, then make it primary.",
+        "too_many_login_attempts": "Too many attempts failed. Wait a few minutes, then try again.",
+    }
+
     def render_mail(
         self,
         template_prefix: str,

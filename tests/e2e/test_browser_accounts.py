@@ -90,9 +90,9 @@ def test_an_address_is_confirmed_and_a_password_reset_by_mail(
     expect(page.locator("h1")).to_have_text("Look into your mail")
     link = link_in_mail("/accounts/password/reset/key/")
     page.goto(link)
-    page.get_by_label("New Password", exact=True).fill(NEW_PASSWORD)
-    if page.get_by_label("New Password (again)").count():
-        page.get_by_label("New Password (again)").fill(NEW_PASSWORD)
+    page.get_by_label("New password", exact=True).fill(NEW_PASSWORD)
+    if page.get_by_label("New password (again)").count():
+        page.get_by_label("New password (again)").fill(NEW_PASSWORD)
     page.get_by_role("button", name="Set password").click()
     expect(page.locator("h1")).to_have_text("Your password is changed")
     assert mail.outbox[-1].subject == "Your password was reset"

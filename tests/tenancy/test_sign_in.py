@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from itertools import count
 from typing import Any
 
 import pytest
+from allauth.account.models import EmailAddress
 from django.core.cache import cache
 from django.test import Client
 
 from project.env import SettingError, sign_in_apps
+from tenancy.browsers import browser
 from tests.conftest import Cast
 
 pytestmark = pytest.mark.django_db
@@ -59,7 +62,7 @@ def test_wrong_passwords_are_limited_and_alike_for_everybody(client: Client, cas
     assert told == {1}
     for _ in range(6):
         answer = client.post(LOGIN, {"login": cast.alice.email, "password": "wrong"})
-    assert b"Too many failed login attempts" in answer.content
+    assert b"Too many attempts failed" in answer.content
     right = {"login": cast.alice.email, "password": "correct horse battery"}
     assert client.post(LOGIN, right).status_code == 200
 
@@ -78,3 +81,43 @@ def test_attempts_are_counted_by_the_address_that_proxies_saw(settings: Any, cas
     assert {ask("203.0.113.1") for _ in range(30)} == {422}
     assert ask("203.0.113.1") == 429
     assert ask("203.0.113.2") == 422
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        (
+            "Mozilla/5.0 (X11; Linux x86_64) HeadlessChrome/156.0.0.0 Safari/537.36",
+            "Chrome on Linux",
+        ),
+        (
+            "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:140.0) Gecko/20100101 Firefox/140.0",
+            "Firefox on Windows",
+        ),
+        (
+            "Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) Mobile Safari/604.1",
+            "Safari on iPhone",
+        ),
+        (
+            "Mozilla/5.0 (Windows NT 10.0) Chrome/140.0.0.0 Safari/537.36 Edg/140.0",
+            "Edge on Windows",
+        ),
+        ("curl/8.5", "curl/8.5"),
+        ("", "Unknown browser"),
+    ],
+)
+def test_a_browser_is_named_in_words(said: str, shown: str) -> None:
+    assert browser(said) == shown
+
+
+def test_a_lone_confirmed_address_offers_nothing_that_cannot_be_done(
+    as_alice: Client, cast: Cast
+) -> None:
+    def offered() -> list[str]:
+        html = as_alice.get("/accounts/email/").content.decode()
+        return re.findall(r'name="action_(\w+)"', html)
+
+    EmailAddress.objects.filter(user=cast.alice).update(verified=True)
+    assert offered() == ["add"]
+    EmailAddress.objects.create(user=cast.alice, email="second@example.com", verified=False)
+    assert offered() == ["primary", "send", "remove", "add"]
