@@ -112,8 +112,8 @@ def percentiles(
     if not has_latencies(filters):
         return found
     source, params = latency_source(organization_id, filters, bars.start, bars.until, bar=_BAR)
-    if is_raw(filters) or one_dimension(filters) is None:
-        # Rows of many models and keys are added up before they are put in order.
+    if bars.grain == "day" or is_raw(filters) or one_dimension(filters) is None:
+        # Many rows of a bar are added up before they are put in order.
         source = f"SELECT bar, bucket, sum(calls) AS calls FROM ({source}) AS s GROUP BY 1, 2"
     within = ", ".join("min(bucket) FILTER (WHERE seen >= ceil(total * %s))::int" for _ in shares)
     rows = ask(

@@ -50,7 +50,6 @@ PAGES = (
     "/accounts/sessions/",
     "/accounts/3rdparty/",
     "/palette",
-    "/enterprise-router/keys",
     "/api/docs",
 )
 FIGURES = ("spend", "latency", "errors", "requests", "fallbacks")
