@@ -140,8 +140,6 @@ MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = not HTTPS
 MFA_ALLOW_UNVERIFIED_EMAIL = EMAIL_CONSOLE
 SOCIALACCOUNT_ADAPTER = "tenancy.sso.adapter.SocialAdapter"
 SSO_TXT_LOOKUP = "tenancy.sso.dns.txt_records"
-# A form may not lead to another host (form-action), so these begin with a link.
-SOCIALACCOUNT_LOGIN_ON_GET = True
 SOCIALACCOUNT_EMAIL_AUTHENTICATION_AUTO_CONNECT = True
 SOCIALACCOUNT_PROVIDERS = env.sign_in_apps(
     google=(env.text("GOOGLE_CLIENT_ID", ""), env.text("GOOGLE_CLIENT_SECRET", "")),

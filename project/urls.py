@@ -9,7 +9,16 @@ from project.api import api, v1
 from project.api_docs import api_docs
 from project.palette import palette
 from project.rest import unknown_address
-from tenancy.sso.start import begin_openid, finish_openid, finish_saml, sign_out_by_provider, start
+from tenancy.sso.start import (
+    begin_github,
+    begin_google,
+    begin_openid,
+    begin_saml,
+    finish_openid,
+    finish_saml,
+    sign_out_by_provider,
+    start,
+)
 
 
 def home(request: HttpRequest) -> HttpResponseRedirect:
@@ -25,7 +34,10 @@ def api_home(request: HttpRequest) -> HttpResponseRedirect:
 urlpatterns = [
     path("", home),
     path("accounts/sso/", start, name="sso_start"),
+    path("accounts/google/login/", begin_google),
+    path("accounts/github/login/", begin_github),
     path("accounts/oidc/<uuid:provider_id>/login/", begin_openid),
+    path("accounts/saml/<slug:organization_slug>/login/", begin_saml),
     path("accounts/oidc/<uuid:provider_id>/login/callback/", finish_openid),
     path("accounts/saml/<slug:organization_slug>/acs/finish/", finish_saml),
     path("accounts/saml/<slug:organization_slug>/sls/", sign_out_by_provider),

@@ -11,7 +11,6 @@ import logging
 import os
 from typing import Any, ClassVar, cast
 from urllib.parse import urlencode
-from uuid import UUID
 
 from allauth.account.adapter import DefaultAccountAdapter
 from allauth.account.models import EmailAddress
@@ -31,10 +30,12 @@ from tenancy.models import User
 from tenancy.pages import ORGANIZATION_IN_SESSION, memberships_of
 from tenancy.sso.membership import join_by_sso
 from tenancy.sso.selectors import Route, find_connection, route_of
+from tenancy.sso.stages import connection_of
+from tenancy.ways_in import SSO, addresses_of, note_sso
 
 log = logging.getLogger(__name__)
 
-START = "/accounts/sso/"
+_STAGES = {"allauth.mfa.stages.AuthenticateStage": "tenancy.sso.stages.SecondFactorStage"}
 _TOTP_AAD = "mfa_authenticator|data"
 _KEY_ID = 1
 
@@ -80,7 +81,7 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
             return cast(HttpResponse, stopped)
         # Another primary address is no way around: the one of the organization cannot be removed.
         address, route = _required_route(user)
-        if route is None or _came_from(signal_kwargs) == route.connection_id:
+        if route is None or connection_of(signal_kwargs) == route.connection_id:
             return None
         # An owner may get in should the provider fail.
         owned = (m.organization_id for m in memberships_of(user) if m.role is Role.OWNER)
@@ -89,7 +90,11 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
         messages.info(request, "Your organization signs in with single sign-on.")
         onward = more.get("redirect_url")
         query = {"email": address} | ({"next": onward} if onward else {})
-        return HttpResponseRedirect(f"{START}?{urlencode(query)}")
+        return HttpResponseRedirect(f"{SSO}?{urlencode(query)}")
+
+    def get_login_stages(self) -> list[str]:
+        """The steps of signing in; that of the second factor is ours."""
+        return [_STAGES.get(stage, stage) for stage in super().get_login_stages()]
 
     def can_delete_email(self, email_address: EmailAddress) -> bool:
         """Not the address for which single sign-on is required."""
@@ -102,8 +107,10 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
         self, request: HttpRequest, user: User, *, signal_kwargs: Any, **more: Any
     ) -> HttpResponse:
         """The first page, after what signing in leads to."""
-        connection_id = _came_from(signal_kwargs)
-        if connection_id and (connection := find_connection(str(connection_id))):
+        connection_id = connection_of(signal_kwargs)
+        connection = find_connection(str(connection_id)) if connection_id else None
+        note_sso(request, connection.organization_id if connection else None)
+        if connection is not None:
             join_by_sso(connection, user, source=self.get_client_ip(request))
             request.session[ORGANIZATION_IN_SESSION] = str(connection.organization_id)
         if _is_new_browser(request, user):
@@ -114,23 +121,11 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
 
 def _required_route(user: User) -> tuple[str, Route | None]:
     """The first of a user's addresses that must come by single sign-on, and its way."""
-    addresses = EmailAddress.objects.filter(user=user, verified=True).values_list(
-        "email", flat=True
-    )
-    for address in dict.fromkeys([user.email, *addresses]):
+    for address in addresses_of(user):
         route = route_of(address)
         if route is not None and route.required:
             return address, route
     return user.email, None
-
-
-def _came_from(signal_kwargs: Any) -> UUID | None:
-    """The connection that vouched for somebody who is signing in."""
-    sociallogin = (signal_kwargs or {}).get("sociallogin")
-    try:
-        return UUID(sociallogin.account.provider) if sociallogin else None
-    except ValueError:
-        return None
 
 
 def _is_new_browser(request: HttpRequest, user: User) -> bool:

@@ -31,6 +31,7 @@ from django.utils import timezone
 
 from tenancy.pages import MemberRequest, memberships_of
 from tenancy.scope import give_back, tenant_scope
+from tenancy.ways_in import detour
 
 POLL_S = 1.0
 COMMENT_S = 15.0
@@ -159,9 +160,11 @@ class _Events:
         return b""
 
     def _may_read(self) -> bool:
-        """Whether the reader is still signed in and belongs to the organization."""
+        """Whether the reader is still signed in, a member, and let onto pages."""
         member, session = self._request.member, self._request.session
         if not session.session_key or not session.exists(session.session_key):
             return False
-        organizations = {m.organization_id for m in memberships_of(member.user)}
-        return member.organization_id in organizations
+        own = [
+            m for m in memberships_of(member.user) if m.organization_id == member.organization_id
+        ]
+        return bool(own) and detour(self._request, own[0], back_to="") is None

@@ -8,7 +8,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
@@ -19,8 +19,6 @@ from typing import Any, Concatenate, ParamSpec, cast
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from allauth.mfa.models import Authenticator
-from allauth.mfa.utils import is_mfa_enabled
 from django.conf import settings
 from django.contrib.auth.decorators import login_required
 from django.core.exceptions import PermissionDenied
@@ -38,6 +36,7 @@ from tenancy.api_auth import address_of
 from tenancy.core import Actor, Role, may
 from tenancy.models import User
 from tenancy.scope import tenant_scope
+from tenancy.ways_in import detour, say_why
 
 P = ParamSpec("P")
 ORGANIZATION_IN_SESSION = "organization"
@@ -45,7 +44,6 @@ THEME_COOKIE = "er-theme"
 TAB_COOKIE = "er-tab"
 _COOKIE_S = 365 * 24 * 3600
 HOME = "/enterprise-router/"
-ENROLL = "/accounts/2fa/"
 NEW_ORGANIZATION = "/enterprise-router/organization/new"
 
 
@@ -67,6 +65,7 @@ class Member:
     role: Role
     time_zone: str
     requires_mfa: bool = False
+    sso_domains: Sequence[str] = ()
 
     def may(self, needed: Role) -> bool:
         """Whether the role includes ``needed``."""
@@ -115,8 +114,8 @@ def member_page(
     """Lets only members in; runs the view in their organization's scope and time zone.
 
     Nobody signed in: to the sign-in page. A member of none: to making one. A member of several
-    gets the one chosen last, or the oldest. Where the organization requires a second factor, who
-    has none sets one up first.
+    gets the one chosen last, or the oldest. Where the organization requires single sign-on or a
+    second factor, that comes first.
     """
     return _gated(view, in_scope=True)
 
@@ -144,10 +143,12 @@ def _gated(
         mine = cast(MemberRequest, request)
         mine.memberships = memberships
         mine.member = found[0]
-        if mine.member.requires_mfa and not has_second_factor(user):
+        swaps = "HX-Request" in request.headers
+        here = current_page(request) if swaps else request.get_full_path()
+        if way := detour(request, mine.member, back_to=here if request.method == "GET" else HOME):
+            say_why(request, mine.member, way)
             # A swap would put the page into a panel.
-            swaps = "HX-Request" in request.headers
-            return HttpResponseClientRedirect(ENROLL) if swaps else HttpResponseRedirect(ENROLL)
+            return HttpResponseClientRedirect(way) if swaps else HttpResponseRedirect(way)
         zone = mine.member.zone()
         scope = tenant_scope(mine.member.organization_id) if in_scope else nullcontext()
         with timezone.override(zone), scope:
@@ -161,16 +162,11 @@ def _gated(
     return login_required(gated)
 
 
-def has_second_factor(user: User) -> bool:
-    """Whether signing in asks the user for more than a password."""
-    return bool(is_mfa_enabled(user, [Authenticator.Type.TOTP, Authenticator.Type.WEBAUTHN]))
-
-
 def memberships_of(user: User) -> list[Member]:
     """The organizations that a user belongs to, the oldest first. Works outside every scope."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT organization_id, name, role, time_zone, require_mfa"
+            "SELECT organization_id, name, role, time_zone, require_mfa, sso_domains"
             " FROM app.user_memberships(%s)",
             [user.id],
         )

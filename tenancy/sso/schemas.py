@@ -20,7 +20,10 @@ _OURS = "to enter at the provider."
 class Security(Schema):
     """How members sign in."""
 
-    require_mfa: bool = Field(description="Members see no page without a second factor.")
+    require_mfa: bool = Field(
+        description="Members see no page without a second factor. Who comes by the "
+        "organization's single sign-on is asked by its provider instead."
+    )
 
 
 class DomainOut(Schema):
@@ -45,7 +48,10 @@ class ConnectionOut(Schema):
     kind: Literal["oidc", "saml"] = Field(description="OpenID Connect or SAML.")
     name: str = Field(description=_NAME, examples=["Okta"])
     default_role: str = Field(description=_ROLE, examples=["member"])
-    required: bool = Field(description="People of its domains sign in with nothing else.")
+    required: bool = Field(
+        description="People of its domains, owners excepted, sign in with nothing else; "
+        "sessions that came another way go there with their next request."
+    )
     issuer: str = Field(description=_ISSUER, examples=["https://acme.okta.com"])
     client_id: str = Field(description=_CLIENT, examples=["0oa1b2c3"])
     has_client_secret: bool = Field(description="Whether one is set.")

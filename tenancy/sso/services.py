@@ -18,13 +18,13 @@ from lib.secretbox import NONCE_BYTES, open_, seal
 from tenancy import audit
 from tenancy.core import Actor, Role, SsoKind
 from tenancy.models import Membership, Organization, SsoConnection, SsoDomain, new_id
-from tenancy.pages import has_second_factor
 from tenancy.scope import give_back, tenant_scope
 from tenancy.sso import fields as checked
 from tenancy.sso.core import clean_domain, proof_name, proof_text
 from tenancy.sso.details import Details, asked, paced
 from tenancy.sso.dns import LookupFailedError
 from tenancy.versions import changed_meanwhile, version_of
+from tenancy.ways_in import has_second_factor
 
 CONNECTIONS_MAX = 10
 DOMAINS_MAX = 50

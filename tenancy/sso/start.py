@@ -1,28 +1,35 @@
-"""The way to an organization's identity provider: an address first, then its domain's provider."""
+"""The way to an identity provider: an address first, then its domain's provider, or the operator's.
+
+1. It begins with a form of ours, so that no other site signs anybody in: a link to one of these
+   addresses shows the form.
+2. The page that follows leads on by itself, but not by a redirect: the content policy lets no form
+   end at another host.
+"""
 
 from __future__ import annotations
 
 import zlib
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import urlsplit
 from uuid import UUID
 
 from allauth.account.adapter import get_adapter
 from allauth.core.internal import ratelimit
+from allauth.socialaccount.providers.github.views import oauth2_login as github_login
+from allauth.socialaccount.providers.google.views import oauth2_login as google_login
 from allauth.socialaccount.providers.openid_connect.views import callback as openid_callback
 from allauth.socialaccount.providers.openid_connect.views import login as openid_login
 from allauth.socialaccount.providers.saml.views import finish_acs, sls
-from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest
+from allauth.socialaccount.providers.saml.views import login as saml_login
+from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest, HttpResponseRedirect
 from django.shortcuts import render
-from django.urls import reverse
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods
 from lxml.etree import LxmlError
 from requests import RequestException
 
 from tenancy.core import SsoKind
-from tenancy.models import SsoConnection
 from tenancy.sso.core import domain_of
 from tenancy.sso.selectors import find_connection, route_of
 
@@ -31,11 +38,7 @@ _RATES = {"sso": "30/m/ip"}
 
 @require_http_methods(["GET", "POST"])
 def start(request: HttpRequest) -> HttpResponse:
-    """Asks for an address; leads to the provider of its domain.
-
-    The page that leads on does so by itself, but not by a redirect: the content policy lets no
-    form end at another host.
-    """
+    """Asks for an address; leads to the provider of its domain."""
     if not ratelimit.consume(request, app="tenancy", action="sso", config=_RATES):
         limited: HttpResponse = ratelimit.respond_429(request)
         return limited
@@ -58,17 +61,31 @@ def start(request: HttpRequest) -> HttpResponse:
             else "Enter an email address, such as name@example.com."
         )
         return render(request, "account/sso.html", context, status=HTTPStatus.UNPROCESSABLE_ENTITY)
-    context |= {"connection": found, "address": _login_address(found, context["next"])}
-    return render(request, "account/sso_go.html", context)
+    begin = begin_openid if found.kind == SsoKind.OIDC else begin_saml
+    return begin(request, str(found.id))
 
 
-def begin_openid(request: HttpRequest, provider_id: UUID) -> HttpResponse:
+def begin_openid(request: HttpRequest, provider_id: UUID | str) -> HttpResponse:
     """To an OpenID provider; one that does not answer is told of."""
     try:
-        response: HttpResponse = openid_login(request, str(provider_id))
+        return _led_on(request, openid_login(request, str(provider_id)))
     except (RequestException, LookupError):
         return _failed(request)
-    return response
+
+
+def begin_saml(request: HttpRequest, organization_slug: str) -> HttpResponse:
+    """To a SAML provider."""
+    return _led_on(request, saml_login(request, organization_slug=organization_slug))
+
+
+def begin_google(request: HttpRequest) -> HttpResponse:
+    """To Google, where the operator set it up."""
+    return _led_on(request, google_login(request))
+
+
+def begin_github(request: HttpRequest) -> HttpResponse:
+    """To GitHub, where the operator set it up."""
+    return _led_on(request, github_login(request))
 
 
 def finish_openid(request: HttpRequest, provider_id: UUID) -> HttpResponse:
@@ -110,10 +127,9 @@ def _failed(request: HttpRequest) -> HttpResponse:
     return render(request, page, status=HTTPStatus.UNAUTHORIZED)
 
 
-def _login_address(connection: SsoConnection, onward: str) -> str:
-    """Where allauth begins, on this host."""
-    if connection.kind == SsoKind.OIDC:
-        address = reverse("openid_connect_login", args=[str(connection.id)])
-    else:
-        address = reverse("saml_login", args=[str(connection.id)])
-    return f"{address}?{urlencode({'next': onward})}" if onward else address
+def _led_on(request: HttpRequest, answer: HttpResponse) -> HttpResponse:
+    """The page that leads to where allauth's answer would, or that answer itself."""
+    if not isinstance(answer, HttpResponseRedirect):
+        return answer
+    context = {"address": answer.url, "host": urlsplit(answer.url).hostname}
+    return render(request, "account/sso_go.html", context)

@@ -22,7 +22,6 @@ from tenancy.core import Role, SsoKind
 from tenancy.models import SsoConnection
 from tenancy.pages import (
     MemberRequest,
-    has_second_factor,
     member_page,
     render_page,
     waiting_page,
@@ -32,6 +31,7 @@ from tenancy.sso import services
 from tenancy.sso.core import proof_name, proof_text
 from tenancy.sso.details import details_from
 from tenancy.sso.selectors import connections
+from tenancy.ways_in import has_second_factor
 
 _PAGE = "tenancy/security.html"
 _FORM = "tenancy/sso_connection.html"

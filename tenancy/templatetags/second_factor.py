@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django import template
 
 from tenancy.models import User
-from tenancy.pages import has_second_factor, memberships_of
+from tenancy.pages import memberships_of
+from tenancy.ways_in import came_by_sso_of, has_second_factor
 
 register = template.Library()
 
 
-@register.simple_tag
-def waiting_for_second_factor(user: User) -> list[str]:
+@register.simple_tag(takes_context=True)
+def waiting_for_second_factor(context: dict[str, Any], user: User) -> list[str]:
     """Names of the user's organizations whose pages are closed until one is set up."""
     if has_second_factor(user):
         return []
-    return [member.organization for member in memberships_of(user) if member.requires_mfa]
+    here = came_by_sso_of(context["request"])
+    found = [one for one in memberships_of(user) if one.organization_id != here]
+    return [member.organization for member in found if member.requires_mfa]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from html import escape, unescape
 from itertools import count
 from typing import Any
 
@@ -18,6 +19,13 @@ from tests.conftest import Cast
 
 pytestmark = pytest.mark.django_db
 LOGIN = "/accounts/login/"
+
+
+def led_to(answer: Any) -> str:
+    """Where the page that leads on goes by itself."""
+    page = answer.content.decode()
+    (address,) = re.findall(r'http-equiv="refresh" content="0;url=([^"]+)"', page)
+    return unescape(str(address))
 
 
 @pytest.fixture(autouse=True)
@@ -42,10 +50,24 @@ def test_a_provider_is_offered_where_the_operator_set_it(
     page = client.get(f"{LOGIN}?next=/requests")
     assert offer in page.content
     assert b"the-secret" not in page.content
-    answer = client.get(f"/accounts/{name}/login/?process=login")
-    assert answer["Location"].startswith(f"https://{host}/")
-    assert "client_id=the-id" in answer["Location"]
-    assert "code_challenge=" in answer["Location"]
+    way = f"/accounts/{name}/login/?process=login&next=%2Frequests"
+    assert f'<form method="post" action="{escape(way)}">' in page.content.decode()
+    location = led_to(client.post(way))
+    assert location.startswith(f"https://{host}/")
+    assert "client_id=the-id" in location
+    assert "code_challenge=" in location
+
+
+@pytest.mark.parametrize("name", ["google", "github"])
+def test_no_link_and_no_other_site_signs_anybody_in(settings: Any, name: str) -> None:
+    settings.SOCIALACCOUNT_PROVIDERS = sign_in_apps(**{name: ("the-id", "the-secret")})
+    client = Client(enforce_csrf_checks=True)
+    way = f"/accounts/{name}/login/?process=login"
+    asked = client.get(way)
+    assert asked.status_code == 200
+    assert b'<form class="entries" method="post">' in asked.content
+    assert dict(client.session) == {}
+    assert client.post(way).status_code == 403
 
 
 def test_half_a_provider_stops_the_start() -> None:

@@ -42,6 +42,7 @@ from tenancy.sso.services import (
 )
 from tests.conftest import Cast, signed_in
 from tests.tenancy.saml_idp import IdentityProvider
+from tests.tenancy.test_sign_in import led_to
 
 PAGE = "/organization/security"
 API = "/api/organization/sso"
@@ -379,7 +380,7 @@ def test_an_openid_answer_must_be_for_us_and_about_one_person(
     domain = add_domain(cast.acme.id, found.id, domain="acme-corp.example", actor=SYSTEM)
     verify_domain(cast.acme.id, found.id, domain.id, actor=SYSTEM, lookup=None)
     client = Client()
-    begun = client.get(f"/accounts/oidc/{found.id}/login/")["Location"]
+    begun = led_to(client.post(f"/accounts/oidc/{found.id}/login/"))
     asked = parse_qs(urlsplit(begun).query)
     assert asked["code_challenge_method"] == ["S256"]
     back = {"code": "c", "state": asked["state"][0]}
@@ -394,7 +395,7 @@ def test_a_provider_that_is_down_is_told_of(cast: Cast) -> None:
     gone = Provider()
     with serving(gone.answer) as gone.url:
         found = made(cast, gone.url)
-    answer = Client().get(f"/accounts/oidc/{found.id}/login/")
+    answer = Client().post(f"/accounts/oidc/{found.id}/login/")
     assert answer.status_code == 401
     assert b"Sign-in did not work" in answer.content
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.project.url_row import NO_PAGE, Row
 
 ID = "01990000-0000-7000-8000-000000000000"
+SAML = f"/accounts/saml/{ID}"
 EVERYBODY = "200 200 200 200 200 200 200 200 200 200"
 UNKNOWN = "in 404 403 403 404 404 in in in in"
 READ = "401 401 401 401 401 401 200 200 401 403"
@@ -264,9 +265,13 @@ ROWS = [
     Row(
         "accounts/^saml/(?P<organization_slug>[^/]+)/login/",
         "GET",
-        "/accounts/saml/nothing/login/",
+        "/accounts/saml/not a slug/login/",
         "404 404 404 404 404 404 404 404 404 404",
     ),
+    Row("accounts/saml/<slug:organization_slug>/login/", "GET", f"{SAML}/login/", NO_PAGE),
+    Row("accounts/saml/<slug:organization_slug>/login/", "POST", f"{SAML}/login/", NO_PAGE),
+    Row("accounts/google/login/", "POST", "/accounts/google/login/", NO_PAGE),
+    Row("accounts/github/login/", "POST", "/accounts/github/login/", NO_PAGE),
     Row(
         "accounts/^saml/(?P<organization_slug>[^/]+)/acs/",
         "POST",
@@ -293,6 +298,7 @@ ROWS = [
         "404 404 404 404 404 404 404 404 404 404",
     ),
     Row(OPENID, "GET", f"/accounts/oidc/{ID}/login/", NO_PAGE),
+    Row(OPENID, "POST", f"/accounts/oidc/{ID}/login/", NO_PAGE),
     Row(f"{OPENID}callback/", "GET", f"/accounts/oidc/{ID}/login/callback/", NO_PAGE),
     Row(
         "accounts/saml/<slug:organization_slug>/acs/finish/",

@@ -1,0 +1,208 @@
+"""What a session must show before pages open, by the way in which it came."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from allauth.account.models import EmailAddress
+from allauth.mfa.totp.internal.auth import (
+    TOTP,
+    format_hotp_value,
+    hotp_value,
+    yield_hotp_counters_from_time,
+)
+from django.test import Client
+
+from tenancy.core import SYSTEM, Role
+from tenancy.models import Membership, Organization, SsoConnection, User
+from tenancy.scope import tenant_scope
+from tenancy.services import add_member, create_user
+from tenancy.sso.details import Details
+from tenancy.sso.services import change_connection
+from tests.conftest import Cast, signed_in
+from tests.tenancy.saml_idp import IdentityProvider
+from tests.tenancy.test_second_factor import require
+from tests.tenancy.test_sso_saml import (
+    ERIN,
+    begin,
+    come,
+    connection,
+    finish,
+    idp,
+    role_of,
+    visitor,
+)
+
+__all__ = ["connection", "idp"]
+pytestmark = pytest.mark.django_db
+PAGE = "/requests"
+SECRET = "JBSWY3DPEHPK3PXP"
+ENROLL = "/accounts/2fa/"
+GO_ON = "/accounts/sso/?email=erin%40acme-corp.example&next=%2Frequests"
+PASSWORD = "correct horse battery"
+
+
+def arrive(idp: IdentityProvider, connection: SsoConnection) -> Client:
+    """A browser that erin came in with by acme's single sign-on, open on acme."""
+    client = visitor()
+    answer = finish(client, connection, idp.answer(begin(client, idp, connection), ERIN))
+    assert answer["Location"] == PAGE
+    return client
+
+
+def code() -> str:
+    """What an authenticator app with the secret shows now."""
+    shown = hotp_value(SECRET, next(yield_hotp_counters_from_time()))
+    return str(format_hotp_value(shown))
+
+
+def require_sso(cast: Cast, connection: SsoConnection) -> None:
+    change_connection(cast.acme.id, connection.id, details=Details(required=True), actor=SYSTEM)
+
+
+def member(organization: Organization, role: Role = Role.MEMBER) -> User:
+    erin = create_user(ERIN, PASSWORD)
+    add_member(organization.id, user=erin, role=role, actor=SYSTEM)
+    return erin
+
+
+def open_rival(client: Client, cast: Cast) -> None:
+    client.post("/enterprise-router/organization", {"organization": str(cast.rival.id)})
+
+
+def test_single_sign_on_stands_for_the_second_factor_of_its_organization(
+    cast: Cast, idp: IdentityProvider, connection: SsoConnection
+) -> None:
+    TOTP.activate(member(cast.acme), SECRET)
+    require(cast.acme)
+    client = arrive(idp, connection)
+    assert client.get(PAGE).status_code == 200
+    assert b"requires it" not in client.get(ENROLL).content
+
+
+def test_who_has_none_needs_none_by_single_sign_on_but_does_by_password(
+    cast: Cast, idp: IdentityProvider, connection: SsoConnection
+) -> None:
+    erin = member(cast.acme)
+    require(cast.acme)
+    client = arrive(idp, connection)
+    assert client.get(PAGE).status_code == 200
+    assert b"requires it" not in client.get(ENROLL).content
+    by_password = signed_in(erin)
+    assert by_password.get(PAGE)["Location"] == ENROLL
+    assert b"Acme test requires it" in by_password.get(ENROLL).content
+
+
+def test_signing_in_by_password_afterwards_loses_the_exemption(
+    cast: Cast, idp: IdentityProvider, connection: SsoConnection
+) -> None:
+    erin = member(cast.acme)
+    require(cast.acme)
+    client = arrive(idp, connection)
+    client.post("/accounts/logout/")
+    client.post("/accounts/login/", {"login": erin.email, "password": PASSWORD})
+    assert client.get(PAGE)["Location"] == ENROLL
+
+
+def test_who_belongs_elsewhere_too_is_asked_when_signing_in(
+    cast: Cast, idp: IdentityProvider, connection: SsoConnection
+) -> None:
+    TOTP.activate(member(cast.rival), SECRET)
+    assert come(idp, connection, ERIN)["Location"].startswith("/accounts/2fa/authenticate/")
+    assert role_of(cast, ERIN) is None
+
+
+def test_another_organizations_single_sign_on_shows_no_second_factor_here(
+    cast: Cast, idp: IdentityProvider, connection: SsoConnection
+) -> None:
+    erin = member(cast.acme)
+    TOTP.activate(erin, SECRET)
+    client = arrive(idp, connection)
+    # Joined meanwhile, so that signing in did not ask.
+    add_member(cast.rival.id, user=erin, role=Role.MEMBER, actor=SYSTEM)
+    open_rival(client, cast)
+    way = client.get(PAGE)["Location"]
+    assert way == "/accounts/2fa/reauthenticate/?next=%2Frequests"
+    assert b"Rival test asks for your own second factor" in client.get(way).content
+    swap: Any = client.get(PAGE, headers={"HX-Request": "true", "HX-Target": "panel"})
+    assert swap["HX-Redirect"].startswith("/accounts/2fa/reauthenticate/")
+    assert client.post(way, {"code": code(), "next": PAGE})["Location"] == PAGE
+    assert b"Member of Rival test" in client.get(PAGE).content
+
+
+def test_another_organizations_rule_holds_for_who_has_no_second_factor(
+    cast: Cast, idp: IdentityProvider, connection: SsoConnection
+) -> None:
+    erin = member(cast.acme)
+    add_member(cast.rival.id, user=erin, role=Role.MEMBER, actor=SYSTEM)
+    require(cast.rival)
+    client = arrive(idp, connection)
+    assert client.get(PAGE).status_code == 200
+    open_rival(client, cast)
+    assert client.get(PAGE)["Location"] == ENROLL
+    assert b"Rival test requires it" in client.get(ENROLL).content
+
+
+def test_requiring_single_sign_on_holds_for_open_sessions(
+    cast: Cast, idp: IdentityProvider, connection: SsoConnection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tenancy.event_stream.POLL_S", 0.01)
+    erin = member(cast.acme)
+    by_password = signed_in(erin)
+    by_sso = arrive(idp, connection)
+    listening: Any = by_password.get("/requests/live")
+    stream = iter(listening.streaming_content)
+    assert next(stream) == b": open\n\n"
+    require_sso(cast, connection)
+    assert next(stream) == b"event: done\ndata: \n\n"
+    assert by_password.get(PAGE)["Location"] == GO_ON
+    assert b"Acme test signs in with single sign-on" in by_password.get(GO_ON).content
+    posted = by_password.post("/get-started/dismiss")
+    assert posted["Location"].startswith("/accounts/sso/?email=")
+    assert by_sso.get(PAGE).status_code == 200
+    # Another address of the same person is no way around.
+    own = EmailAddress.objects.create(user=erin, email="erin@private.example", verified=True)
+    own.set_as_primary()
+    assert signed_in(User.objects.get(id=erin.id)).get(PAGE)["Location"] == GO_ON
+
+
+def test_an_owner_may_get_in_should_the_provider_fail(
+    cast: Cast, connection: SsoConnection
+) -> None:
+    erin = member(cast.acme, Role.OWNER)
+    client = signed_in(erin)
+    require_sso(cast, connection)
+    assert client.get(PAGE).status_code == 200
+    with tenant_scope(cast.acme.id):
+        Membership.objects.filter(user=erin).update(role=Role.ADMIN)
+    assert client.get(PAGE)["Location"] == GO_ON
+
+
+def test_other_domains_and_other_organizations_are_unaffected(
+    cast: Cast, connection: SsoConnection
+) -> None:
+    erin = member(cast.rival)
+    require_sso(cast, connection)
+    assert signed_in(cast.bob).get(PAGE).status_code == 200
+    assert signed_in(erin).get(PAGE).status_code == 200
+
+
+def test_the_last_owner_with_a_second_factor_keeps_it_or_leaves_and_another_gets_in(
+    cast: Cast,
+) -> None:
+    with tenant_scope(cast.acme.id):
+        Membership.objects.filter(user=cast.bob).update(role=Role.OWNER)
+    TOTP.activate(cast.alice, SECRET)
+    require(cast.acme)
+    client = signed_in(cast.alice)
+    client.post("/accounts/reauthenticate/", {"password": PASSWORD})
+    kept = client.post("/accounts/2fa/totp/deactivate/")
+    assert b"Your organization requires a second factor" in kept.content
+    assert client.get(PAGE).status_code == 200
+    assert client.post("/members/leave").status_code == 302
+    other = signed_in(cast.bob)
+    assert other.get(PAGE)["Location"] == ENROLL
+    assert b"Acme test requires it" in other.get(ENROLL).content
+    TOTP.activate(cast.bob, SECRET)
+    assert other.get(PAGE).status_code == 200
