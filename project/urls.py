@@ -19,6 +19,7 @@ from tenancy.sso.start import (
     sign_out_by_provider,
     start,
 )
+from tenancy.views_sessions import end_session, sessions
 
 
 def home(request: HttpRequest) -> HttpResponseRedirect:
@@ -41,6 +42,8 @@ urlpatterns = [
     path("accounts/oidc/<uuid:provider_id>/login/callback/", finish_openid),
     path("accounts/saml/<slug:organization_slug>/acs/finish/", finish_saml),
     path("accounts/saml/<slug:organization_slug>/sls/", sign_out_by_provider),
+    path("accounts/sessions/", sessions),
+    path("accounts/sessions/<int:session_id>/end", end_session, name="end_session"),
     path("accounts/", include("allauth.urls")),
     path("organization/", include("tenancy.sso.urls")),
     path("enterprise-router/", include("preferences.urls")),

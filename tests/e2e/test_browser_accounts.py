@@ -202,18 +202,27 @@ def test_a_passkey_signs_in_alone_and_as_the_second_factor(
 def test_other_sessions_are_signed_out(
     browser: Browser, house: House, address: str, member: User
 ) -> None:
-    first = visit(browser, address, "/requests", user_agent="First/1.0")
+    first = visit(browser, address, "/requests", user_agent="iPhone OS 18 Safari/604.1")
     sign_in(first, member.email)
     sent = len(mail.outbox)
-    second = visit(browser, address, "/requests", user_agent="Second/2.0")
+    second = visit(
+        browser, address, "/requests", user_agent="Windows NT 10.0 Chrome/142.0 Safari/537.36"
+    )
     sign_in(second, member.email)
     expect(second.locator("h1")).to_have_text("Requests")
     assert [message.subject for message in mail.outbox[sent:]] == ["New sign-in to your account"]
     second.goto("/accounts/sessions/")
-    expect(second.get_by_text("First/1.0")).to_be_visible()
-    expect(second.locator("li", has_text="Second/2.0")).to_contain_text("This browser")
+    expect(second.locator("li", has_text="Chrome on Windows")).to_contain_text("This session")
+    phone = second.locator("li", has_text="Safari on iPhone")
+    phone.get_by_role("button", name="Sign out Safari on iPhone").click()
+    expect(second.get_by_text("Safari on iPhone (127.0.0.1) is signed out.")).to_be_visible()
+    expect(phone).to_have_count(0)
+    first.goto("/requests")
+    expect(first.locator("h1")).to_have_text("Sign in")
+    sign_in(first, member.email)
+    second.reload()
     second.get_by_role("button", name="Sign out everywhere else").click()
-    expect(second.get_by_text("First/1.0")).to_have_count(0)
+    expect(phone).to_have_count(0)
     first.goto("/requests")
     expect(first.locator("h1")).to_have_text("Sign in")
     second.goto("/requests")
@@ -236,6 +245,7 @@ def test_axe_finds_nothing_on_the_way_in(
         "/accounts/2fa/totp/activate/",
         "/accounts/2fa/webauthn/add/",
         "/accounts/sso/",
+        "/accounts/sessions/",
         "/accounts/3rdparty/login/cancelled/",
         "/accounts/confirm-email/nonsense/",
     ):

@@ -221,6 +221,12 @@ ROWS = [
     Row("accounts/sessions/", "GET", "/accounts/sessions/", "in 200 200 200 200 200 in in in in"),
     Row("accounts/sessions/", "POST", "/accounts/sessions/", "in 302 302 302 302 302 in in in in"),
     Row(
+        "accounts/sessions/<int:session_id>/end",
+        "POST",
+        "/accounts/sessions/1/end",
+        "in 404 404 404 404 404 in in in in",
+    ),
+    Row(
         "accounts/google/login/",
         "GET",
         "/accounts/google/login/",
