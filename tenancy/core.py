@@ -49,6 +49,10 @@ class Actor:
     name: str
     source: str = ""
 
+    def person(self) -> UUID | None:
+        """The user who acts; None for a key or the product itself."""
+        return self.id if self.kind == "user" else None
+
 
 SYSTEM = Actor(kind="system", id=None, name="system")
 

@@ -4,6 +4,8 @@
    no mail server is set, once on the page.
 2. Sending again makes a new token, which ends the one before.
 3. Whoever accepts must be signed in with the address that was invited. A token is used once.
+4. An invitation by a person rests on their role: it ends when they may no longer give what it
+   offers. One by a key rests on the organization.
 """
 
 from __future__ import annotations
@@ -27,7 +29,7 @@ from tenancy.checks import checked_email
 from tenancy.core import Actor, Role
 from tenancy.mail import send_mail
 from tenancy.models import FormerMember, Invitation, Membership, Organization, User
-from tenancy.owners import check_may_give, lock_members
+from tenancy.owners import check_may_give, lock_members, may_give
 from tenancy.scope import tenant_scope
 
 log = logging.getLogger(__name__)
@@ -87,6 +89,7 @@ def invite(organization_id: UUID, *, email: str, role: Role, by: Role, actor: Ac
             role=role.value,
             digest=_digest(token),
             invited_by=actor.name[:254],
+            sender_id=actor.person(),
             sent_at=now,
             expires_at=now + VALID_FOR,
         )
@@ -116,6 +119,7 @@ def resend(organization_id: UUID, invitation_id: UUID, *, by: Role, actor: Actor
         found.sent_at = now
         found.expires_at = now + VALID_FOR
         found.undelivered = False
+        found.sender_id = actor.person()
         found.save()
         audit.record_of(found, actor, "invitation.resend", after={"sends": found.sends})
         return _send(found, token)
@@ -125,11 +129,31 @@ def withdraw(organization_id: UUID, invitation_id: UUID, *, actor: Actor) -> Non
     """Ends an invitation and its link; raises ``RouterError`` (404) for none that is open."""
     with tenant_scope(organization_id):
         lock_members(organization_id)
-        found = _open(organization_id, invitation_id)
-        found.withdrawn_at = timezone.now()
-        found.save(update_fields=["withdrawn_at"])
-        before = {"role": found.role}
-        audit.record_of(found, actor, "invitation.withdraw", before=before, after={"role": None})
+        _withdraw(_open(organization_id, invitation_id), actor)
+
+
+def withdraw_those_of(member: Membership, role: Role | None, *, actor: Actor) -> int:
+    """Ends the open invitations that a member who is now ``role``, or none, may not make; how many.
+
+    Call it under the lock of members.
+    """
+    open_ones = Invitation.objects.filter(
+        organization_id=member.organization_id,
+        sender_id=member.user_id,
+        accepted_at=None,
+        withdrawn_at=None,
+    ).order_by("id")
+    ended = [one for one in open_ones if role is None or not may_give(role, one.role)]
+    for one in ended:
+        _withdraw(one, actor)
+    return len(ended)
+
+
+def _withdraw(invitation: Invitation, actor: Actor) -> None:
+    invitation.withdrawn_at = timezone.now()
+    invitation.save(update_fields=["withdrawn_at"])
+    before = {"role": invitation.role}
+    audit.record_of(invitation, actor, "invitation.withdraw", before=before, after={"role": None})
 
 
 def offer_of(token: str) -> Offer | None:
@@ -149,9 +173,9 @@ def offer_of(token: str) -> Offer | None:
             .filter(organization_id=organization_id, digest=hashed)
             .first()
         )
-    if found is None:
-        return None
-    return Offer(organization_id, found.organization.name, found, _why_not(found))
+        if found is None:
+            return None
+        return Offer(organization_id, found.organization.name, found, _why_not(found))
 
 
 def accept(offer: Offer, user: User, *, actor: Actor) -> Membership:
@@ -231,6 +255,13 @@ def _why_not(invitation: Invitation) -> str:
         return "This invitation was withdrawn."
     if invitation.expires_at <= timezone.now():
         return "This invitation has expired."
+    if invitation.sender_id is not None:
+        # Withdrawn with the sender's role; this is for one that was sent at that very moment.
+        sender = Membership.objects.filter(
+            organization_id=invitation.organization_id, user_id=invitation.sender_id
+        ).first()
+        if sender is None or not may_give(Role(sender.role), invitation.role):
+            return "Whoever sent this invitation may no longer give its role."
     return ""
 
 

@@ -11,8 +11,9 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from uuid import UUID
 
-from django.db.models import Exists, OuterRef, Prefetch, Q, QuerySet
+from django.db.models import Exists, OuterRef, Prefetch, Q, QuerySet, Subquery
 
+from tenancy.core import Role, Scope, may
 from tenancy.models import ApiKey, ApiKeySecret, Membership, User
 
 PAGE_KEYS = 50
@@ -90,6 +91,31 @@ def key_of(organization_id: UUID, key_id: UUID, *, holder: UUID | None = None) -
     return (found if holder is None else found.filter(user_id=holder)).first()
 
 
+def maker_now(key: ApiKey) -> str:
+    """What became of who made a key of this module, where that matters: "no longer an admin"."""
+    role = getattr(key, "maker_role", None)
+    if key.maker_id is None:
+        return ""
+    if role is None:
+        return "no longer a member"
+    demoted = Scope.ADMIN.value in key.scopes and not may(Role(role), Role.ADMIN)
+    return "no longer an admin" if demoted else ""
+
+
+def admin_keys_made_by(organization_id: UUID, user_id: UUID, *, now: datetime) -> int:
+    """How many keys of the admin scope work that this user made, and that act for others or nobody.
+
+    They belong to the organization and outlive whoever made them.
+    """
+    found = ApiKey.objects.filter(
+        organization_id=organization_id,
+        maker_id=user_id,
+        scopes__contains=[Scope.ADMIN.value],
+        revoked_at=None,
+    ).exclude(user_id=user_id)
+    return found.filter(Q(expires_at=None) | Q(expires_at__gt=now)).count()
+
+
 def member_users(organization_id: UUID) -> list[User]:
     """The users that a key may act for, by address."""
     return list(
@@ -101,8 +127,12 @@ def member_users(organization_id: UUID) -> list[User]:
 
 def _keys(organization_id: UUID) -> QuerySet[ApiKey]:
     secrets = ApiKeySecret.objects.filter(organization_id=organization_id)
+    makers = Membership.objects.filter(
+        organization_id=organization_id, user_id=OuterRef("maker_id")
+    )
     return (
         ApiKey.objects.filter(organization_id=organization_id)
+        .annotate(maker_role=Subquery(makers.values("role")[:1]))
         .select_related("user")
         .prefetch_related(Prefetch("secrets", queryset=secrets))
     )

@@ -10,6 +10,7 @@ from django.utils import timezone
 from lib.errors import RouterError
 from tenancy import audit
 from tenancy.core import Actor, Role, Scope, may
+from tenancy.invitations import withdraw_those_of
 from tenancy.models import ApiKey, FormerMember, Membership, User
 from tenancy.owners import check_may_give, keep_an_owner, lock_members
 from tenancy.scope import tenant_scope
@@ -28,7 +29,8 @@ def set_role(
 ) -> Membership:
     """Gives a member another role; ``by`` is the role of whoever asks, ``seen`` what they saw.
 
-    Who is no admin any more loses the keys of the admin scope that act for them.
+    Who is no admin any more loses the keys of the admin scope that act for them, and whoever may
+    no longer give a role the invitations to it.
     Raises ``RouterError``: 404 for no member, 403 without the right, 409 for the only owner or
     when somebody else changed the role since it was seen, 412 when ``match`` is given and is not
     ``member_version``.
@@ -60,9 +62,9 @@ def member_version(member: Membership) -> str:
 
 
 def remove_member(organization_id: UUID, member_id: UUID, *, by: Role, actor: Actor) -> int:
-    """Ends a membership from the next request on, and the keys that act for the member.
+    """Ends a membership from the next request on, with the keys that act for the member.
 
-    How many keys were revoked. Raises as ``set_role``.
+    Their open invitations end too. How many keys were revoked. Raises as ``set_role``.
     """
     with tenant_scope(organization_id):
         member = _member(organization_id, member_id)
@@ -116,11 +118,13 @@ def _give(member: Membership, role: Role, actor: Actor) -> None:
     member.save(update_fields=["role"])
     after = {"role": role.value}
     audit.record_of(member, actor, "member.set_role", before={"role": before}, after=after)
+    withdraw_those_of(member, role, actor=actor)
 
 
 def _end(member: Membership, action: str, actor: Actor) -> int:
     keep_an_owner(member)
     keys = _revoke_keys(member, actor)
+    withdraw_those_of(member, None, actor=actor)
     after = {"role": None, "keys_revoked": keys} if keys else {"role": None}
     audit.record_of(member, actor, action, before={"role": member.role}, after=after)
     member.delete()

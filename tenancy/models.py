@@ -143,13 +143,7 @@ class Invitation(AuditedModel):
     role = models.CharField(max_length=16, choices=[(r.value, r.value) for r in Role])
     digest = models.BinaryField(max_length=32)
     invited_by = models.CharField(max_length=254)
-    sender = models.ForeignKey(
-        User,
-        models.SET_NULL,
-        null=True,
-        related_name="+",
-        db_comment="whose role it rests on",
-    )
+    sender_id = models.UUIDField(null=True, db_comment="the person whose role it rests on")
     sends = models.PositiveSmallIntegerField(default=1)
     sent_at = models.DateTimeField()
     expires_at = models.DateTimeField()
@@ -206,9 +200,7 @@ class ApiKey(AuditedModel):
     revoked_at = models.DateTimeField(null=True)
     last_used_at = models.DateTimeField(null=True)
     created_by = models.CharField(max_length=254)
-    maker = models.ForeignKey(
-        User, models.SET_NULL, null=True, related_name="+", db_comment="the person who made it"
-    )
+    maker_id = models.UUIDField(null=True, db_comment="the person who made it")
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

@@ -41,10 +41,15 @@ def keep_an_owner(member: Membership) -> None:
         )
 
 
+def may_give(by: Role, *roles: Role | str) -> bool:
+    """Whether ``by`` may give and take each of the roles."""
+    return may(by, _needed_to_give(*roles))
+
+
 def check_may_give(by: Role, *roles: Role | str) -> None:
     """Raises ``RouterError`` (403) unless ``by`` may give and take each of the roles."""
-    needed = Role.OWNER if Role.OWNER in roles else Role.ADMIN
-    if not may(by, needed):
+    if not may_give(by, *roles):
+        needed = _needed_to_give(*roles)
         raise RouterError(
             403,
             "role_missing",
@@ -54,3 +59,7 @@ def check_may_give(by: Role, *roles: Role | str) -> None:
             type="permission_error",
             param="role",
         )
+
+
+def _needed_to_give(*roles: Role | str) -> Role:
+    return Role.OWNER if Role.OWNER in roles else Role.ADMIN

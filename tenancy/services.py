@@ -99,6 +99,7 @@ def create_key(
             allowed_networks=networks,
             expires_at=expires_at,
             created_by=actor.name,
+            maker_id=actor.person(),
         )
         secret = _add_secret(key)
         audit.record_of(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import urlencode
 from uuid import UUID
 
 from django.conf import settings
@@ -24,6 +25,7 @@ from tenancy import members as services
 from tenancy.checks import checked_role
 from tenancy.core import Role, may
 from tenancy.invitations import Sent
+from tenancy.key_selectors import admin_keys_made_by
 from tenancy.models import Invitation, Membership
 from tenancy.pages import (
     HOME,
@@ -50,7 +52,7 @@ ABOUT = {
 @require_safe
 @member_page
 def members(request: MemberRequest) -> HttpResponse:
-    """Fifty members, and the invitations that are open; search and place are in the address."""
+    """Fifty members and fifty open invitations; search and places are in the address."""
     return _page(request, {})
 
 
@@ -130,12 +132,13 @@ def role(request: MemberRequest, member_id: UUID) -> HttpResponse:
             raise Http404 from None
         if not wants_fragment(request, target):
             return _refused(request, why)
-        return _row(request, found, refused=why.message, status=why.status)
+        return _row(request, found, {"refused": why.message}, status=why.status)
     text = f"{changed.user.email} is {_a(changed.role)} now."
+    kept = {} if may(Role(changed.role), Role.ADMIN) else _kept(changed, "they")
     if not wants_fragment(request, target):
-        messages.success(request, text)
+        messages.success(request, f"{text} {kept.get('kept', '')}".strip())
         return HttpResponseRedirect(MEMBERS)
-    return toast(_row(request, changed), text)
+    return toast(_row(request, changed, kept), text)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -149,9 +152,11 @@ def remove(request: MemberRequest, member_id: UUID) -> HttpResponse:
         return _ask(
             request,
             title=f"Remove {found.user.email}?",
-            text=f"Their access ends with their next click. {keys}",
+            text="Their access ends with their next click, and their open invitations with it. "
+            + keys,
             action=f"{MEMBERS}/{found.id}/remove",
             button="Remove member",
+            **_kept(found, "they"),
         )
     try:
         services.remove_member(
@@ -207,6 +212,7 @@ def leave(request: MemberRequest) -> HttpResponse:
             text=f"You lose access at once; an admin can invite you again. {keys}",
             action=f"{MEMBERS}/leave",
             button="Leave the organization",
+            **_kept(own, "you"),
         )
     try:
         services.leave(member.organization_id, member.user, actor=member.actor(request))
@@ -227,13 +233,18 @@ def _page(
         selectors.members(organization_id, search=search, after=after)[: selectors.PAGE_ROWS + 1]
     )
     shown = found[: selectors.PAGE_ROWS]
-    invited = list(selectors.open_invitations(organization_id)[: selectors.PAGE_ROWS + 1])
+    before = _id(request.GET.get("before", ""))
+    invited = list(
+        selectors.open_invitations(organization_id, before=before)[: selectors.PAGE_ROWS + 1]
+    )
+    shown_invited = invited[: selectors.PAGE_ROWS]
     by = request.member.role
     context = {
         "title": "Members & roles",
         "rows": [_told(request, one) for one in shown],
-        "invited": [_told_invitation(one) for one in invited[: selectors.PAGE_ROWS]],
-        "more_invited": len(invited) > selectors.PAGE_ROWS,
+        "invited": [_told_invitation(one) for one in shown_invited],
+        "is_newest": before is None,
+        "older": str(shown_invited[-1].id) if len(invited) > len(shown_invited) else "",
         "search": search,
         "is_first": after is None,
         "next": str(shown[-1].id) if len(found) > len(shown) else "",
@@ -244,7 +255,8 @@ def _page(
         "zone": request.member.time_zone,
         **more,
     }
-    return render_page(request, TEMPLATE, context, target="members", status=status)
+    target = "invited" if wants_fragment(request, "invited") else "members"
+    return render_page(request, TEMPLATE, context, target=target, status=status)
 
 
 def _told(request: MemberRequest, one: Membership) -> dict[str, Any]:
@@ -272,9 +284,9 @@ def _told_invitation(one: Invitation) -> dict[str, Any]:
 
 
 def _row(
-    request: MemberRequest, one: Membership, *, refused: str = "", status: int = HTTPStatus.OK
+    request: MemberRequest, one: Membership, more: dict[str, str], *, status: int = HTTPStatus.OK
 ) -> HttpResponse:
-    context = {"row": {**_told(request, one), "refused": refused}, "may_manage": True}
+    context = {"row": {**_told(request, one), **more}, "may_manage": True}
     response = HttpResponse(render_to_string(f"{TEMPLATE}#row", context, request), status=status)
     keep_fragments_apart(response)
     return response
@@ -310,6 +322,20 @@ def _keys_sentence(request: MemberRequest, one: Membership, whom: str) -> str:
     if keys == 1:
         return f"The API key that acts for {whom} is revoked with it; calls with it fail."
     return f"The {keys} API keys that act for {whom} are revoked with it; calls with them fail."
+
+
+def _kept(one: Membership, who: str) -> dict[str, str]:
+    """What stays of somebody who goes: keys of the admin scope that belong to the organization."""
+    count = admin_keys_made_by(one.organization_id, one.user_id, now=timezone.now())
+    if not count:
+        return {}
+    keys = f"An admin key that {who} made stays"
+    if count > 1:
+        keys = f"{count} admin keys that {who} made stay"
+    return {
+        "kept": f"{keys} valid: such keys belong to the organization.",
+        "kept_link": f"/api-keys?{urlencode({'q': one.user.email})}",
+    }
 
 
 def _found(request: MemberRequest, member_id: UUID) -> Membership:

@@ -53,6 +53,7 @@ from tenancy.key_selectors import (
     KeyState,
     key_page,
     live_secrets,
+    maker_now,
     member_users,
     state_of,
 )
@@ -356,6 +357,7 @@ def _row(key: ApiKey) -> dict[str, Any]:
         "state": state,
         "tone": tone,
         "label": label,
+        "maker_now": maker_now(key),
         "secrets": live_secrets(key, now),
     }
 

@@ -1,7 +1,5 @@
 """Single sign-on that holds for sessions as well; who invited, and who made a key."""
 
-import django.db.models.deletion
-from django.conf import settings
 from django.db import migrations, models
 
 # Which e-mail domains come in by single sign-on alone, beside each membership.
@@ -33,25 +31,13 @@ class Migration(migrations.Migration):
     operations = [
         migrations.AddField(
             model_name="invitation",
-            name="sender",
-            field=models.ForeignKey(
-                db_comment="whose role it rests on",
-                null=True,
-                on_delete=django.db.models.deletion.SET_NULL,
-                related_name="+",
-                to=settings.AUTH_USER_MODEL,
-            ),
+            name="sender_id",
+            field=models.UUIDField(db_comment="the person whose role it rests on", null=True),
         ),
         migrations.AddField(
             model_name="apikey",
-            name="maker",
-            field=models.ForeignKey(
-                db_comment="the person who made it",
-                null=True,
-                on_delete=django.db.models.deletion.SET_NULL,
-                related_name="+",
-                to=settings.AUTH_USER_MODEL,
-            ),
+            name="maker_id",
+            field=models.UUIDField(db_comment="the person who made it", null=True),
         ),
         migrations.RunSQL(FUNCTIONS, migrations.RunSQL.noop),
     ]

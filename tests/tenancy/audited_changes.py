@@ -46,6 +46,7 @@ OTHERS = {
     "create_user": "a person belongs to no organization yet",
     "checked_networks": "reads",
     "offer_of": "reads",
+    "withdraw_those_of": "part of a change of members, audited as withdraw",
     "delete_organization": "takes its trail with it; the operator's log tells",
     "member_user": "reads",
     "open_secret": "reads",

@@ -16,9 +16,9 @@ from django.test import Client
 from django.utils import timezone
 
 from lib.errors import RouterError
-from tenancy import invitations
-from tenancy.core import Actor, Role
-from tenancy.models import Invitation, Membership, User, new_id
+from tenancy import invitations, members
+from tenancy.core import SYSTEM, Actor, Role
+from tenancy.models import AuditEntry, Invitation, Membership, User
 from tenancy.scope import tenant_scope
 from tenancy.services import create_user
 from tests.conftest import Cast, signed_in
@@ -26,7 +26,7 @@ from tests.conftest import Cast, signed_in
 pytestmark = pytest.mark.django_db
 NEW = "dave@new.example.com"
 PASSWORD = "correct horse battery"
-ALICE = Actor("user", new_id(), "alice-test@example.com")
+ALICE = Actor("user", None, "alice-test@example.com")
 Commits = Callable[..., AbstractContextManager[Any]]
 
 
@@ -267,3 +267,92 @@ def test_what_is_wrong_stands_beside_the_field(as_alice: Client) -> None:
     assert 'value="nobody"' in page
     assert 'aria-describedby="invite-error"' in page
     assert '<option value="admin" selected>' in page
+
+
+def sent_by(cast: Cast, user: User, by: Role, role: Role, email: str = NEW) -> invitations.Sent:
+    actor = Actor("user", user.id, user.email)
+    return invitations.invite(cast.acme.id, email=email, role=role, by=by, actor=actor)
+
+
+def bob_is(cast: Cast, role: Role) -> Membership:
+    with tenant_scope(cast.acme.id):
+        Membership.objects.filter(user=cast.bob).update(role=role)
+        return Membership.objects.get(user=cast.bob)
+
+
+@pytest.mark.parametrize("how", ["demoted", "removed", "left"])
+def test_an_invitation_ends_with_the_role_that_it_rests_on(cast: Cast, how: str) -> None:
+    bob = bob_is(cast, Role.ADMIN)
+    sent = sent_by(cast, cast.bob, Role.ADMIN, Role.ADMIN)
+    others = sent_by(cast, cast.alice, Role.OWNER, Role.MEMBER, "other@example.com")
+    if how == "demoted":
+        members.set_role(cast.acme.id, bob.id, Role.MEMBER, by=Role.OWNER, actor=SYSTEM)
+    elif how == "removed":
+        members.remove_member(cast.acme.id, bob.id, by=Role.OWNER, actor=SYSTEM)
+    else:
+        members.leave(cast.acme.id, cast.bob, actor=SYSTEM)
+    guest = signed_in(create_user(NEW, None))
+    answer = guest.post(path(sent))
+    assert answer.status_code == 410
+    assert b"This invitation was withdrawn" in answer.content
+    assert b"Ask an admin of" in answer.content
+    assert Client().get(path(others)).status_code == 200
+    with tenant_scope(cast.acme.id):
+        (entry,) = AuditEntry.objects.filter(action="invitation.withdraw")
+    assert (entry.object_name, entry.before) == (NEW, {"role": "admin"})
+
+
+def test_what_an_owner_offered_and_an_admin_may_not_ends_when_ownership_goes(cast: Cast) -> None:
+    owners = sent_by(cast, cast.alice, Role.OWNER, Role.OWNER)
+    plain = sent_by(cast, cast.alice, Role.OWNER, Role.ADMIN, "other@example.com")
+    bob = bob_is(cast, Role.ADMIN)
+    giver = Actor("user", cast.alice.id, cast.alice.email)
+    members.transfer_ownership(cast.acme.id, bob.id, owner=cast.alice, actor=giver)
+    assert Client().get(path(owners)).status_code == 410
+    assert Client().get(path(plain)).status_code == 200
+
+
+def test_one_that_was_sent_while_its_sender_was_demoted_is_not_good(cast: Cast) -> None:
+    # Its request began before the demotion, and it was written after it.
+    sent = sent_by(cast, cast.bob, Role.ADMIN, Role.ADMIN)
+    answer = signed_in(create_user(NEW, None)).post(path(sent))
+    assert answer.status_code == 410
+    assert b"may no longer give its role" in answer.content
+
+
+def test_who_sends_it_again_stands_for_it(cast: Cast) -> None:
+    bob = bob_is(cast, Role.ADMIN)
+    sent = sent_by(cast, cast.bob, Role.ADMIN, Role.MEMBER)
+    change(cast, sent, sent_at=timezone.now() - timedelta(hours=1))
+    alice = Actor("user", cast.alice.id, cast.alice.email)
+    again = invitations.resend(cast.acme.id, sent.invitation.id, by=Role.OWNER, actor=alice)
+    members.remove_member(cast.acme.id, bob.id, by=Role.OWNER, actor=SYSTEM)
+    assert Client().get(path(again)).status_code == 200
+
+
+def test_all_invitations_are_reached_page_by_page(cast: Cast, as_alice: Client) -> None:
+    for n in range(53):
+        with tenant_scope(cast.acme.id):
+            Invitation.objects.create(
+                organization=cast.acme,
+                email=f"guest-{n:02}@example.com",
+                role=Role.MEMBER,
+                digest=n.to_bytes(32),
+                invited_by="alice",
+                sent_at=timezone.now() - timedelta(hours=2),
+                expires_at=timezone.now() + timedelta(days=1),
+            )
+    first = as_alice.get("/members").content.decode()
+    assert shown(first) == [f"guest-{n:02}@example.com" for n in range(52, 2, -1)]
+    (older,) = re.findall(r'href="(/members\?before=[^"]+)"', first)
+    swap = as_alice.get(older, headers={"HX-Request": "true", "HX-Target": "invited"})
+    part = swap.content.decode()
+    assert "<!doctype html>" not in part
+    assert shown(part) == [f"guest-{n:02}@example.com" for n in range(2, -1, -1)]
+    assert "before=" not in part
+    assert "← Newest" in part
+    assert shown(as_alice.get(older).content.decode()) == shown(part)
+
+
+def shown(page: str) -> list[str]:
+    return re.findall(r'title="(guest-\d\d@example.com)"', page)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable
 from datetime import timedelta
@@ -13,11 +14,11 @@ from django.test import Client
 
 from lib.errors import RouterError
 from tenancy import members
-from tenancy.core import SYSTEM, Role, Scope
+from tenancy.core import SYSTEM, Actor, Role, Scope
 from tenancy.models import ApiKey, AuditEntry, Membership, User
 from tenancy.pages import memberships_of
 from tenancy.scope import tenant_scope
-from tenancy.services import add_member, create_key, create_user, rotate_key
+from tenancy.services import add_member, create_key, create_user, revoke_key, rotate_key
 from tests.conftest import Cast, signed_in
 
 
@@ -265,3 +266,40 @@ def test_who_is_no_admin_any_more_has_no_key_of_the_admin_scope(cast: Cast) -> N
     with tenant_scope(id_):
         revoked = set(ApiKey.objects.exclude(revoked_at=None).values_list("id", flat=True))
     assert revoked & {ours.id, calls.id, other.id} == {ours.id}
+
+
+def admin_key(cast: Cast, maker: User, name: str, **more: Any) -> Any:
+    actor = Actor("user", maker.id, maker.email)
+    return create_key(cast.acme.id, name=name, scopes=[Scope.ADMIN], actor=actor, **more).key
+
+
+def test_who_removes_or_demotes_is_told_which_admin_keys_stay(cast: Cast) -> None:
+    with tenant_scope(cast.acme.id):
+        Membership.objects.filter(user=cast.bob).update(role=Role.ADMIN)
+    bobs = membership(cast, cast.bob)
+    made = admin_key(cast, cast.bob, "of nobody")
+    admin_key(cast, cast.bob, "for alice", user=cast.alice)
+    admin_key(cast, cast.bob, "for himself", user=cast.bob)
+    revoke_key(cast.acme.id, admin_key(cast, cast.bob, "revoked").id, actor=SYSTEM)
+    alice = signed_in(cast.alice)
+    asked = alice.get(f"/members/{bobs.id}/remove").content.decode()
+    assert "2 admin keys that they made stay valid" in asked
+    (link,) = re.findall(r'href="(/api-keys\?q=[^"]+)"', asked)
+    listed = alice.get(link).content.decode()
+    assert "of nobody" in listed
+    assert "no longer" not in listed
+    form = {"role": "member", "was": "admin"}
+    target = {"HX-Request": "true", "HX-Target": f"m-{bobs.id}"}
+    row = alice.post(f"/members/{bobs.id}/role", form, headers=target).content.decode()
+    assert "2 admin keys that they made stay valid" in row
+    assert link in row
+    assert f"by {cast.bob.email}, no longer an admin" in alice.get(link).content.decode()
+    assert b"No longer an admin" in alice.get(f"/api-keys/{made.id}").content
+    alice.post(f"/members/{bobs.id}/remove")
+    assert f"by {cast.bob.email}, no longer a member" in alice.get(link).content.decode()
+
+
+def test_an_admin_who_made_no_such_key_leaves_none(cast: Cast) -> None:
+    page = signed_in(cast.alice).get(f"/members/{membership(cast, cast.bob).id}/remove")
+    assert b"stay valid" not in page.content
+    assert b"stays valid" not in page.content
