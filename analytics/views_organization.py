@@ -16,6 +16,7 @@ from analytics.ending import end_organization
 from analytics.export import export_organization
 from lib.errors import RouterError
 from tenancy.checks import invalid
+from tenancy.confirm import confirm_identity
 from tenancy.core import Role
 from tenancy.models import Organization
 from tenancy.organization import FIELDS, change_organization
@@ -70,6 +71,7 @@ def organization_export(request: MemberRequest) -> HttpResponseBase:
 def organization_delete(request: MemberRequest) -> HttpResponse:
     """Asks for the name (GET), then deletes the organization with all it has (POST)."""
     request.member.require(Role.OWNER)
+    confirm_identity(request)
     if request.method != "POST":
         return _ask(request)
     name = request.member.organization

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
+from allauth.mfa.models import Authenticator
 from django.utils import timezone
 
 from lib.errors import RouterError
@@ -109,6 +110,33 @@ def transfer_ownership(
 
 def _told(member: Membership) -> dict[str, str]:
     return {"id": str(member.id), "role": member.role}
+
+
+def remove_second_factors(organization_id: UUID, email: str, *, actor: Actor) -> int:
+    """Takes all second factors of a member who lost them away; how many.
+
+    For the operator: it is the person's account, which other organizations know too. Raises
+    ``RouterError`` (404) for no member.
+    """
+    with tenant_scope(organization_id):
+        member = (
+            Membership.objects.select_related("user")
+            .filter(organization_id=organization_id, user__email=email.strip().lower())
+            .first()
+        )
+        if member is None:
+            raise RouterError(404, "not_found", "There is no such member.", param="email")
+        found = Authenticator.objects.filter(user=member.user)
+        kinds = sorted(found.values_list("type", flat=True))
+        found.delete()
+        audit.record_of(
+            member,
+            actor,
+            "member.remove_second_factors",
+            before={"second_factors": kinds},
+            after={"second_factors": []},
+        )
+    return len(kinds)
 
 
 def _give(member: Membership, role: Role, actor: Actor) -> None:

@@ -45,6 +45,7 @@ VERBS = {
     "leave": "left",
     "remove": "removed",
     "remove_domain": "domain removed",
+    "remove_second_factors": "second factors removed",
     "require_mfa": "second factor required or not",
     "resend": "sent again",
     "revoke": "revoked",

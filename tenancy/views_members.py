@@ -23,6 +23,7 @@ from lib.errors import RouterError
 from tenancy import invitations, selectors
 from tenancy import members as services
 from tenancy.checks import checked_role
+from tenancy.confirm import confirm_identity
 from tenancy.core import Role, may
 from tenancy.invitations import Sent
 from tenancy.key_selectors import admin_keys_made_by
@@ -116,12 +117,15 @@ def role(request: MemberRequest, member_id: UUID) -> HttpResponse:
     organization_id = request.member.organization_id
     target = f"m-{member_id}"
     try:
+        to, seen = (checked_role(request.POST.get(name, "")) for name in ("role", "was"))
+        if Role.OWNER in (to, seen) and request.member.may(Role.OWNER):
+            confirm_identity(request, back_to=MEMBERS)
         changed = services.set_role(
             organization_id,
             member_id,
-            checked_role(request.POST.get("role", "")),
+            to,
             by=request.member.role,
-            seen=checked_role(request.POST.get("was", "")),
+            seen=seen,
             actor=request.member.actor(request),
         )
     except RouterError as why:
@@ -177,6 +181,7 @@ def transfer(request: MemberRequest, member_id: UUID) -> HttpResponse:
     """Asks (GET), then makes a member the owner and the giver an admin."""
     request.member.require(Role.OWNER)
     found = _found(request, member_id)
+    confirm_identity(request)
     if request.method != "POST":
         return _ask(
             request,

@@ -7,6 +7,7 @@ is made with ``committed``.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -82,10 +83,19 @@ def committed(django_db_blocker: Any, request: pytest.FixtureRequest) -> Iterato
 
 
 def signed_in(user: User) -> Client:
-    """A browser in which the user is signed in."""
+    """A browser in which the user signed in just now."""
     client = Client()
     client.force_login(user, backend="allauth.account.auth_backends.AuthenticationBackend")
+    noted(client, user, [{"method": "password", "at": time.time()}])
     return client
+
+
+def noted(client: Client, user: User, records: list[dict[str, Any]]) -> None:
+    """Makes the client's session remember how, and when, the user showed who they are."""
+    session = client.session
+    session["account_authentication_methods"] = records
+    session["account_authentication_methods_user"] = str(user.pk)
+    session.save()
 
 
 @pytest.fixture

@@ -13,11 +13,12 @@ from uuid import UUID
 from django.conf import settings
 from django.contrib import messages
 from django.http import Http404, HttpResponse, HttpResponseRedirect
-from django.urls import reverse
+from django.urls import resolve, reverse
 from django.utils.module_loading import import_string
 from django.views.decorators.http import require_http_methods, require_POST
 
 from lib.errors import RouterError
+from tenancy.confirm import confirm_identity
 from tenancy.core import Role, SsoKind
 from tenancy.models import SsoConnection
 from tenancy.pages import (
@@ -43,7 +44,7 @@ _ROLES = ("viewer", "member", "admin")
 def security(request: MemberRequest) -> HttpResponse:
     """Second factors and single sign-on; POST changes whether second factors are required."""
     if request.method == "POST":
-        request.member.require(Role.ADMIN)
+        _check_may_change(request)
         required = request.POST.get("require_mfa") == "on"
         try:
             services.set_require_mfa(
@@ -63,7 +64,7 @@ def security(request: MemberRequest) -> HttpResponse:
 @waiting_page
 def create(request: MemberRequest) -> HttpResponse:
     """The form of a new connection, of the kind in the query; POST makes it."""
-    request.member.require(Role.ADMIN)
+    _check_may_change(request)
     given = request.POST if request.method == "POST" else request.GET
     kind = given.get("kind", SsoKind.OIDC)
     if request.method == "GET":
@@ -85,7 +86,7 @@ def create(request: MemberRequest) -> HttpResponse:
 @waiting_page
 def change(request: MemberRequest, connection_id: UUID) -> HttpResponse:
     """The form of a connection; POST changes what it holds."""
-    request.member.require(Role.ADMIN)
+    _check_may_change(request)
     with tenant_scope(request.member.organization_id):
         found = _connection(request, connection_id)
     if request.method == "GET":
@@ -108,7 +109,7 @@ def change(request: MemberRequest, connection_id: UUID) -> HttpResponse:
 @member_page
 def delete(request: MemberRequest, connection_id: UUID) -> HttpResponse:
     """Ends a connection."""
-    request.member.require(Role.ADMIN)
+    _check_may_change(request)
     found = _connection(request, connection_id)
     services.delete_connection(
         request.member.organization_id, connection_id, actor=request.member.actor(request)
@@ -121,7 +122,7 @@ def delete(request: MemberRequest, connection_id: UUID) -> HttpResponse:
 @member_page
 def add_a_domain(request: MemberRequest, connection_id: UUID) -> HttpResponse:
     """Adds an e-mail domain, still to be proved."""
-    request.member.require(Role.ADMIN)
+    _check_may_change(request)
     _connection(request, connection_id)
     domain = request.POST.get("domain", "")
     try:
@@ -140,7 +141,7 @@ def add_a_domain(request: MemberRequest, connection_id: UUID) -> HttpResponse:
 @waiting_page
 def verify(request: MemberRequest, connection_id: UUID, domain_id: UUID) -> HttpResponse:
     """Looks for a domain's TXT record."""
-    request.member.require(Role.ADMIN)
+    _check_may_change(request)
     lookup: services.TxtLookup = import_string(settings.SSO_TXT_LOOKUP)
     try:
         proved = services.verify_domain(
@@ -163,7 +164,7 @@ def verify(request: MemberRequest, connection_id: UUID, domain_id: UUID) -> Http
 @member_page
 def remove(request: MemberRequest, connection_id: UUID, domain_id: UUID) -> HttpResponse:
     """Takes a domain away."""
-    request.member.require(Role.ADMIN)
+    _check_may_change(request)
     try:
         services.remove_domain(
             request.member.organization_id,
@@ -176,6 +177,13 @@ def remove(request: MemberRequest, connection_id: UUID, domain_id: UUID) -> Http
             raise Http404 from None
         return _page(request, why=why, connection_id=connection_id, domain_id=domain_id)
     return HttpResponseRedirect(_section(connection_id))
+
+
+def _check_may_change(request: MemberRequest) -> None:
+    """Raises ``PermissionDenied`` (403), or the way to confirm: this decides who gets in."""
+    request.member.require(Role.ADMIN)
+    is_form = resolve(request.path).url_name in ("sso_create", "sso_change")
+    confirm_identity(request, back_to="" if is_form else reverse("organization_security"))
 
 
 def _page(

@@ -8,6 +8,7 @@ from datetime import date, timedelta
 from typing import Any
 from uuid import UUID
 
+from allauth.mfa.totp.internal.auth import TOTP
 from django.utils import timezone
 
 import analytics.services
@@ -20,7 +21,7 @@ import tenancy.members
 import tenancy.organization
 import tenancy.services
 from catalog.presets import ModelPreset
-from tenancy.core import Actor, Role, Scope
+from tenancy.core import SYSTEM, Actor, Role, Scope
 from tenancy.models import ApiKey, Invitation, Membership, new_id
 from tenancy.scope import tenant_scope
 from tests.conftest import Cast
@@ -46,6 +47,9 @@ OTHERS = {
     "create_user": "a person belongs to no organization yet",
     "checked_networks": "reads",
     "offer_of": "reads",
+    "key_version": "reads",
+    "member_version": "reads",
+    "settings_of": "reads",
     "withdraw_those_of": "part of a change of members, audited as withdraw",
     "delete_organization": "takes its trail with it; the operator's log tells",
     "member_user": "reads",
@@ -79,9 +83,9 @@ def bobs_membership(cast: Cast) -> UUID:
         return Membership.objects.get(user=cast.bob).id
 
 
-def invited(cast: Cast) -> Any:
+def invited(cast: Cast, actor: Actor = ACTOR) -> Any:
     return tenancy.invitations.invite(
-        cast.acme.id, email="carol-test@example.com", role=Role.VIEWER, by=Role.ADMIN, actor=ACTOR
+        cast.acme.id, email="carol-test@example.com", role=Role.VIEWER, by=Role.ADMIN, actor=actor
     )
 
 
@@ -93,7 +97,8 @@ def sent_again(cast: Cast) -> Any:
 
 
 def accepted(cast: Cast) -> Any:
-    offer = tenancy.invitations.offer_of(invited(cast).link.rpartition("/")[2])
+    sent = invited(cast, SYSTEM)
+    offer = tenancy.invitations.offer_of(sent.link.rpartition("/")[2])
     assert offer
     return tenancy.invitations.accept(offer, cast.carol, actor=ACTOR)
 
@@ -229,6 +234,17 @@ CHANGES = {
             "allowed_networks": ["10.0.0.0/8"],
             "expires_at": LATER.isoformat(),
         },
+    ),
+    "remove_second_factors": Change(
+        lambda cast: (
+            TOTP.activate(cast.bob, "JBSWY3DPEHPK3PXP"),
+            tenancy.members.remove_second_factors(cast.acme.id, cast.bob.email, actor=ACTOR),
+        ),
+        "member.remove_second_factors",
+        "member",
+        "bob-test@example.com",
+        {"second_factors": ["totp"]},
+        {"second_factors": []},
     ),
     "rotate_key": Change(
         lambda cast: tenancy.services.rotate_key(

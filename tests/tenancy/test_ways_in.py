@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from io import StringIO
 from typing import Any
 
 import pytest
@@ -12,6 +14,8 @@ from allauth.mfa.totp.internal.auth import (
     hotp_value,
     yield_hotp_counters_from_time,
 )
+from django.core.cache import cache
+from django.core.management import CommandError, call_command
 from django.test import Client
 
 from tenancy.core import SYSTEM, Role
@@ -41,6 +45,14 @@ SECRET = "JBSWY3DPEHPK3PXP"
 ENROLL = "/accounts/2fa/"
 GO_ON = "/accounts/sso/?email=erin%40acme-corp.example&next=%2Frequests"
 PASSWORD = "correct horse battery"
+
+
+@pytest.fixture(autouse=True)
+def _unlimited() -> Iterator[None]:
+    """Attempts are counted in the cache, for all tests together."""
+    cache.clear()
+    yield
+    cache.clear()
 
 
 def arrive(idp: IdentityProvider, connection: SsoConnection) -> Client:
@@ -186,6 +198,23 @@ def test_other_domains_and_other_organizations_are_unaffected(
     require_sso(cast, connection)
     assert signed_in(cast.bob).get(PAGE).status_code == 200
     assert signed_in(erin).get(PAGE).status_code == 200
+
+
+def test_the_operator_lets_in_who_lost_every_second_factor(cast: Cast) -> None:
+    TOTP.activate(cast.alice, SECRET)
+    require(cast.acme)
+    client = Client()
+    form = {"login": cast.alice.email, "password": PASSWORD}
+    assert "/2fa/authenticate/" in client.post("/accounts/login/", form)["Location"]
+    of = ("--organization", str(cast.acme.id))
+    with pytest.raises(CommandError, match="EMAIL: There is no such member"):
+        call_command("member", "remove-second-factor", cast.carol.email, *of)
+    out = StringIO()
+    call_command("member", "remove-second-factor", cast.alice.email, *of, stdout=out)
+    assert out.getvalue() == "removed: 1\n"
+    again = Client()
+    assert again.post("/accounts/login/", form)["Location"] == "/enterprise-router/"
+    assert again.get(PAGE)["Location"] == ENROLL
 
 
 def test_the_last_owner_with_a_second_factor_keeps_it_or_leaves_and_another_gets_in(
