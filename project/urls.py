@@ -10,6 +10,7 @@ from project.api_docs import api_docs
 from project.palette import palette
 from project.rest import unknown_address
 from tenancy.sso.start import (
+    SamlMetadata,
     begin_github,
     begin_google,
     begin_openid,
@@ -39,6 +40,7 @@ urlpatterns = [
     path("accounts/github/login/", begin_github),
     path("accounts/oidc/<uuid:provider_id>/login/", begin_openid),
     path("accounts/saml/<slug:organization_slug>/login/", begin_saml),
+    path("accounts/saml/<slug:organization_slug>/metadata/", SamlMetadata.as_view()),
     path("accounts/oidc/<uuid:provider_id>/login/callback/", finish_openid),
     path("accounts/saml/<slug:organization_slug>/acs/finish/", finish_saml),
     path("accounts/saml/<slug:organization_slug>/sls/", sign_out_by_provider),

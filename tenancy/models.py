@@ -312,6 +312,8 @@ class SsoConnection(AuditedModel):
     idp_entity_id = models.CharField(max_length=400, blank=True)
     idp_sso_url = models.CharField(max_length=400, blank=True)
     idp_certificate = models.TextField(blank=True)
+    sp_certificate = models.TextField(blank=True, db_default="")
+    sp_key_sealed = models.BinaryField(null=True)
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

@@ -156,8 +156,7 @@ def remove(request: MemberRequest, member_id: UUID) -> HttpResponse:
         return _ask(
             request,
             title=f"Remove {found.user.email}?",
-            text="Their access ends with their next click, and their open invitations with it. "
-            + keys,
+            text=f"Their access ends with their next click. Their open invitations end too. {keys}",
             action=f"{MEMBERS}/{found.id}/remove",
             button="Remove member",
             **_kept(found, "they"),

@@ -1,4 +1,4 @@
-"""Single sign-on that holds for sessions as well; who invited, and who made a key."""
+"""Single sign-on for open sessions and encrypted answers; who invited, and who made a key."""
 
 from django.db import migrations, models
 
@@ -38,6 +38,16 @@ class Migration(migrations.Migration):
             model_name="apikey",
             name="maker_id",
             field=models.UUIDField(db_comment="the person who made it", null=True),
+        ),
+        migrations.AddField(
+            model_name="ssoconnection",
+            name="sp_certificate",
+            field=models.TextField(blank=True, db_default=""),
+        ),
+        migrations.AddField(
+            model_name="ssoconnection",
+            name="sp_key_sealed",
+            field=models.BinaryField(null=True),
         ),
         migrations.RunSQL(FUNCTIONS, migrations.RunSQL.noop),
     ]

@@ -28,6 +28,7 @@ from tenancy.models import FormerMember, Membership, SsoConnection, User
 from tenancy.scope import tenant_scope
 from tenancy.sso.core import domain_of
 from tenancy.sso.http import guarded_session
+from tenancy.sso.keys import key_pair_of
 from tenancy.sso.selectors import find_connection, verified_domains
 from tenancy.sso.services import open_client_secret
 
@@ -193,6 +194,8 @@ def _app_of(connection: SsoConnection) -> SocialApp:
                 "oauth_pkce_enabled": True,
             },
         )
+    pair = key_pair_of(connection)
+    keys = {"x509cert": pair.certificate, "private_key": pair.private_key} if pair else {}
     return SocialApp(
         provider=SAMLProvider.id,
         provider_id=name,
@@ -207,7 +210,8 @@ def _app_of(connection: SsoConnection) -> SocialApp:
             },
             "attribute_mapping": _SAML_ATTRIBUTES,
             "use_nameid_for_email": True,
-            "advanced": {
+            "advanced": keys
+            | {
                 "allow_single_label_domains": True,
                 "want_attribute_statement": False,
                 "reject_idp_initiated_sso": True,

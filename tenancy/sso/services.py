@@ -23,6 +23,7 @@ from tenancy.sso import fields as checked
 from tenancy.sso.core import clean_domain, proof_name, proof_text
 from tenancy.sso.details import Details, asked, paced
 from tenancy.sso.dns import LookupFailedError
+from tenancy.sso.keys import keep_key_pair, new_key_pair
 from tenancy.versions import changed_meanwhile, version_of
 from tenancy.ways_in import has_second_factor
 
@@ -52,6 +53,7 @@ def create_connection(
     if kind not in set(SsoKind):
         raise invalid("kind", f"Choose one of: {', '.join(SsoKind)}.")
     details = asked(organization_id, kind, details)
+    pair = new_key_pair(timezone.now()) if kind == SsoKind.SAML else None
     with tenant_scope(organization_id):
         if SsoConnection.objects.filter(organization_id=organization_id).count() >= CONNECTIONS_MAX:
             raise invalid("kind", f"An organization has at most {CONNECTIONS_MAX} connections.")
@@ -59,6 +61,8 @@ def create_connection(
         details = replace(details, required=False, name=details.name or "")
         _apply(made, replace(details, default_role=details.default_role or Role.MEMBER))
         _check_complete(made)
+        if pair is not None:
+            keep_key_pair(made, pair)
         made.save(force_insert=True)
         audit.record_of(made, actor, "sso.create", after=_told(made))
     return made

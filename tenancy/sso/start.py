@@ -16,11 +16,12 @@ from uuid import UUID
 
 from allauth.account.adapter import get_adapter
 from allauth.core.internal import ratelimit
+from allauth.socialaccount.providers.base.provider import Provider
 from allauth.socialaccount.providers.github.views import oauth2_login as github_login
 from allauth.socialaccount.providers.google.views import oauth2_login as google_login
 from allauth.socialaccount.providers.openid_connect.views import callback as openid_callback
 from allauth.socialaccount.providers.openid_connect.views import login as openid_login
-from allauth.socialaccount.providers.saml.views import finish_acs, sls
+from allauth.socialaccount.providers.saml.views import MetadataView, finish_acs, sls
 from allauth.socialaccount.providers.saml.views import login as saml_login
 from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest, HttpResponseRedirect
 from django.shortcuts import render
@@ -28,6 +29,7 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods
 from lxml.etree import LxmlError
 from requests import RequestException
+from xmlsec import Error as XmlSecError
 
 from tenancy.core import SsoKind
 from tenancy.sso.core import domain_of
@@ -97,12 +99,23 @@ def finish_openid(request: HttpRequest, provider_id: UUID) -> HttpResponse:
     return response
 
 
+class SamlMetadata(MetadataView):  # type: ignore[misc]
+    """What a SAML provider must know of us, with the key to encrypt for."""
+
+    def get_provider(self, organization_slug: str) -> Provider:
+        """The connection; only who asks for encryption has its key in the metadata."""
+        found: Provider = super().get_provider(organization_slug)
+        advanced = found.app.settings["advanced"]
+        advanced["want_assertion_encrypted"] = "private_key" in advanced
+        return found
+
+
 @csrf_exempt
 def finish_saml(request: HttpRequest, organization_slug: str) -> HttpResponse:
-    """A SAML provider's answer; what is no XML is refused like what is not signed."""
+    """A SAML provider's answer; what cannot be read is refused like what is not signed."""
     try:
         response: HttpResponse = finish_acs(request, organization_slug=organization_slug)
-    except (ValueError, LxmlError):
+    except (ValueError, LxmlError, XmlSecError):
         return _failed(request)
     return response
 

@@ -107,8 +107,13 @@ class IdentityProvider:
         audience: str = "",
         ended_s_ago: int = 0,
         tamper: tuple[str, str] | None = None,
+        encrypt_for: str = "",
+        signed: bool = True,
     ) -> str:
-        """A signed response in base64; ``tamper`` replaces a text after signing."""
+        """A signed response in base64; ``tamper`` replaces a text after signing.
+
+        ``encrypt_for`` is a certificate in PEM whose holder alone can read the assertion.
+        """
         now = datetime.now(UTC)
         until = now - timedelta(seconds=ended_s_ago) if ended_s_ago else now + timedelta(minutes=5)
         xml = _RESPONSE.format(
@@ -124,11 +129,13 @@ class IdentityProvider:
             name_id=email,
             audience=audience or asked.audience,
         )
-        signed = self._signed(xml)
+        text = self._signed(xml) if signed else xml.strip()
         if tamper:
-            assert tamper[0] in signed
-            signed = signed.replace(*tamper)
-        return base64.b64encode(signed.encode()).decode()
+            assert tamper[0] in text
+            text = text.replace(*tamper)
+        if encrypt_for:
+            text = _encrypted(text, encrypt_for)
+        return base64.b64encode(text.encode()).decode()
 
     def _signed(self, xml: str) -> str:
         root = etree.fromstring(xml.strip())
@@ -152,3 +159,25 @@ class IdentityProvider:
         context.key = xmlsec.Key.from_memory(pem, xmlsec.KeyFormat.PEM)
         context.sign(signature)
         return etree.tostring(root, encoding="unicode")
+
+
+def _encrypted(xml: str, certificate: str) -> str:
+    """The response with its assertion for the holder of a certificate alone."""
+    root = etree.fromstring(xml)
+    assertion = root.find("{urn:oasis:names:tc:SAML:2.0:assertion}Assertion")
+    wrapper = etree.SubElement(root, "{urn:oasis:names:tc:SAML:2.0:assertion}EncryptedAssertion")
+    root.replace(assertion, wrapper)
+    data = xmlsec.template.encrypted_data_create(
+        root, xmlsec.Transform.AES256, type=xmlsec.EncryptionType.ELEMENT, ns="xenc"
+    )
+    xmlsec.template.encrypted_data_ensure_cipher_value(data)
+    info = xmlsec.template.encrypted_data_ensure_key_info(data, ns="dsig")
+    key = xmlsec.template.add_encrypted_key(info, xmlsec.Transform.RSA_OAEP)
+    xmlsec.template.encrypted_data_ensure_cipher_value(key)
+    manager = xmlsec.KeysManager()
+    manager.add_key(xmlsec.Key.from_memory(certificate, xmlsec.KeyFormat.CERT_PEM, None))
+    context = xmlsec.EncryptionContext(manager)
+    context.key = xmlsec.Key.generate(xmlsec.KeyData.AES, 256, xmlsec.KeyDataType.SESSION)
+    wrapper.append(assertion)
+    context.encrypt_xml(data, assertion)
+    return etree.tostring(root, encoding="unicode")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -292,3 +293,42 @@ def test_garbage_is_an_answer_like_any_other_bad_one(
     client = visitor()
     begin(client, idp, connection)
     assert finish(client, connection, garbage).status_code in (401, 404)
+
+
+def published(connection: SsoConnection) -> str:
+    """The certificate for which a provider encrypts, as our metadata says it."""
+    metadata = visitor().get(f"/accounts/saml/{connection.id}/metadata/").content.decode()
+    described = metadata.partition('use="encryption"')[2]
+    (body,) = re.findall(r"X509Certificate>([^<]+)</", described.partition("</md:Key")[0])
+    return f"-----BEGIN CERTIFICATE-----\n{body.strip()}\n-----END CERTIFICATE-----\n"
+
+
+def test_an_encrypted_answer_lets_in_too(
+    cast: Cast, idp: IdentityProvider, connection: SsoConnection
+) -> None:
+    certificate = published(connection)
+    answer = come(idp, connection, ERIN, encrypt_for=certificate)
+    assert answer["Location"] == "/requests"
+    assert role_of(cast, ERIN) == Role.MEMBER
+
+
+def test_encryption_is_no_signature(
+    cast: Cast, idp: IdentityProvider, connection: SsoConnection
+) -> None:
+    certificate = published(connection)
+    for how in ({"signed": False}, {"tamper": (ERIN, f"olga@{DOMAIN}")}):
+        assert come(idp, connection, ERIN, encrypt_for=certificate, **how).status_code == 401
+    other = published(create_second(cast, idp))
+    assert other != certificate
+    assert come(idp, connection, ERIN, encrypt_for=other).status_code == 401
+    assert not User.objects.filter(email__endswith=DOMAIN).exists()
+
+
+def test_our_private_key_is_stored_sealed(connection: SsoConnection) -> None:
+    assert connection.sp_key_sealed
+    assert b"PRIVATE" not in bytes(connection.sp_key_sealed)
+
+
+def create_second(cast: Cast, idp: IdentityProvider) -> SsoConnection:
+    details = Details(name="Second", metadata=idp.metadata())
+    return create_connection(cast.acme.id, kind="saml", details=details, actor=SYSTEM)

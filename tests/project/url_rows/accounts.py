@@ -275,6 +275,7 @@ ROWS = [
         "404 404 404 404 404 404 404 404 404 404",
     ),
     Row("accounts/saml/<slug:organization_slug>/login/", "GET", f"{SAML}/login/", NO_PAGE),
+    Row("accounts/saml/<slug:organization_slug>/metadata/", "GET", f"{SAML}/metadata/", NO_PAGE),
     Row("accounts/saml/<slug:organization_slug>/login/", "POST", f"{SAML}/login/", NO_PAGE),
     Row("accounts/google/login/", "POST", "/accounts/google/login/", NO_PAGE),
     Row("accounts/github/login/", "POST", "/accounts/github/login/", NO_PAGE),
