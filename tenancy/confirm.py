@@ -34,7 +34,8 @@ def confirm_identity(request: MemberRequest, *, back_to: str = "") -> None:
     address, words = way
     here = request.get_full_path() if request.method == "GET" else request.path
     words["next"] = back_to or here
-    messages.info(request, "Confirm that it is you, then go on.")
+    if not get_adapter().get_reauthentication_methods(request.member.user):
+        messages.info(request, "Sign in once more to confirm that it is you, then go on.")
     onward = f"{address}?{urlencode(words)}"
     # A swap would put the page into a panel.
     swaps = "HX-Request" in request.headers

@@ -54,7 +54,7 @@ def test_deleting_asks_for_the_password_first(cast: Cast, alice: Client) -> None
     assert stands(cast)
     assert alice.get(DELETE)["Location"] == way
     page = alice.get(way).content
-    assert b"Confirm that it is you, then go on" in page
+    assert b"Confirm that it is you" in page
     wrong = alice.post("/accounts/reauthenticate/", {"password": "wrong", "next": DELETE})
     assert wrong.status_code == 200
     assert alice.get(DELETE)["Location"] == way
@@ -96,6 +96,7 @@ def test_who_has_neither_goes_through_their_provider(
     noted(client, erin, [{**old[0], "at": AGO["at"]}])
     way = "/accounts/sso/?email=erin%40acme-corp.example&next=%2Forganization%2Fdelete"
     assert client.get(DELETE)["Location"] == way
+    assert b"Sign in once more to confirm that it is you" in client.get(way).content
     noted(client, erin, [{"method": "socialaccount", "provider": "github", "at": AGO["at"]}])
     assert client.get(DELETE)["Location"].startswith("/accounts/github/login/?next=")
 
