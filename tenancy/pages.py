@@ -146,9 +146,10 @@ def _gated(
         swaps = "HX-Request" in request.headers
         here = current_page(request) if swaps else request.get_full_path()
         if way := detour(request, mine.member, back_to=here if request.method == "GET" else HOME):
+            if swaps:  # A redirect would put the page into a panel.
+                return HttpResponseClientRedirect(way)
             say_why(request, mine.member, way)
-            # A swap would put the page into a panel.
-            return HttpResponseClientRedirect(way) if swaps else HttpResponseRedirect(way)
+            return HttpResponseRedirect(way)
         zone = mine.member.zone()
         scope = tenant_scope(mine.member.organization_id) if in_scope else nullcontext()
         with timezone.override(zone), scope:
