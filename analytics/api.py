@@ -13,7 +13,7 @@ from analytics import call_selectors, selectors
 from analytics.costs import cost_lines, exact_dollars
 from analytics.filters import Filters, read_filters
 from analytics.models import Call
-from analytics.schemas import CURSOR, CallDetailOut, CallFiltersIn, CallPageOut
+from analytics.schemas import CURSOR, TAG, CallDetailOut, CallFiltersIn, CallPageOut
 from lib.errors import RouterError
 from lib.money import dollars
 from tenancy.api_auth import holder, in_scope
@@ -26,18 +26,7 @@ router = Router(tags=["calls"])
     "",
     response=CallPageOut,
     summary="List calls",
-    openapi_extra={
-        "parameters": [
-            {
-                "in": "query",
-                "name": "tag.<name>",
-                "schema": {"type": "string"},
-                "description": "Only calls whose metadata says this, such as tag.team=legal. "
-                "Several must all hold.",
-                "example": "legal",
-            }
-        ]
-    },
+    openapi_extra={"parameters": [TAG]},
 )
 @in_scope
 def list_calls(

@@ -11,10 +11,11 @@ from ninja import Router
 from ninja.params.functions import Query
 
 from analytics import holdings, series
-from analytics.call_files import export
+from analytics.call_files import COLUMNS, export
 from analytics.core import percentile_ms
 from analytics.filters import Filters, between, read_filters
 from analytics.overview import Tally, by_bar, by_provider, merged, total
+from analytics.schemas import TAG
 from analytics.schemas_analytics import SeriesOut, SummaryOut
 from analytics.spans import DAY, Bars, bars, grain_of
 from lib.errors import RouterError
@@ -41,11 +42,35 @@ Key = Annotated[str, Query(description="Only calls with this API key's id.")]
 Member = Annotated[str, Query(description="Only calls of keys that act for this user's id.")]
 Status = Annotated[str, Query(description="ok, failed, fallback, a class as 5xx or a code as 429.")]
 Grain = Annotated[str, Query(description="auto, 15m, hour or day.")]
+# Filters that are read from the address as pages read them, and told here alone.
+MORE: list[dict[str, Any]] = [
+    {
+        "in": "query",
+        "name": "fallback_from",
+        "schema": {"type": "string"},
+        "description": "Only calls that this provider failed at first.",
+        "example": "openai",
+    },
+    {
+        "in": "query",
+        "name": "q",
+        "schema": {"type": "string"},
+        "description": "A call's id, or the value of any metadata.",
+        "example": "legal",
+    },
+    TAG,
+]
 Group = Literal["none", "provider", "status"]
 Kind = Literal["csv", "jsonl"]
 
 
-@router.get("/summary", response=SummaryOut, by_alias=True, summary="Sum up calls")
+@router.get(
+    "/summary",
+    response=SummaryOut,
+    by_alias=True,
+    summary="Sum up calls",
+    openapi_extra={"parameters": MORE},
+)
 @in_scope
 def summarize_calls(
     request: HttpRequest,
@@ -60,7 +85,7 @@ def summarize_calls(
 ) -> dict[str, Any]:
     """Spend, requests, success, latency percentiles and fallbacks, in all and by provider.
 
-    Tags filter too: tag.NAME=VALUE. Latencies are those of successful calls, within 4 %.
+    Latencies are those of successful calls, within 4 %.
     """
     organization_id = holder(request).organization_id
     filters, zone = _asked(request)
@@ -87,7 +112,13 @@ def summarize_calls(
     }
 
 
-@router.get("/series", response=SeriesOut, by_alias=True, summary="Follow calls over time")
+@router.get(
+    "/series",
+    response=SeriesOut,
+    by_alias=True,
+    summary="Follow calls over time",
+    openapi_extra={"parameters": MORE},
+)
 @in_scope
 def follow_calls(
     request: HttpRequest,
@@ -131,15 +162,22 @@ def follow_calls(
     "/export",
     summary="Export calls",
     openapi_extra={
+        "parameters": MORE,
         "responses": {
             200: {
                 "description": "Every call that matches, the oldest first, streamed.",
                 "content": {
-                    "text/csv": {"schema": {"type": "string"}},
-                    "application/x-ndjson": {"schema": {"type": "string"}},
+                    "text/csv": {
+                        "schema": {"type": "string"},
+                        "example": ",".join(COLUMNS) + "\r\n",
+                    },
+                    "application/x-ndjson": {
+                        "schema": {"type": "string"},
+                        "example": '{"time":"2026-11-09T14:02:10.000+01:00","status":200}\n',
+                    },
                 },
             }
-        }
+        },
     },
 )
 @in_scope

@@ -7,6 +7,14 @@ from uuid import UUID
 from ninja import Field, Schema
 
 ID = "01a1fd96-5bb7-7952-a09f-76b5a170b338"
+TAG: dict[str, Any] = {
+    "in": "query",
+    "name": "tag.<name>",
+    "schema": {"type": "string"},
+    "description": "Only calls whose metadata says this, such as tag.team=legal. "
+    "Several must all hold.",
+    "example": "legal",
+}
 CURSOR = "1795256867331000-01a1fd965bb77952a09f76b5a170b338"
 
 
