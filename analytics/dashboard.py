@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from http import HTTPStatus
 from typing import Any
 from uuid import UUID
 
@@ -179,7 +178,7 @@ def filters_of(request: MemberRequest) -> Filters:
 def _refused(filters: Filters) -> HttpResponse:
     """Data of other calls than those that were asked for would mislead."""
     said = "\n".join(map(str, filters.ignored))
-    return HttpResponse(said, status=HTTPStatus.UNPROCESSABLE_ENTITY, content_type="text/plain")
+    return HttpResponse(said, status=422, content_type="text/plain")
 
 
 def bars_of(filters: Filters, request: MemberRequest, grain: str = "") -> Bars:
@@ -235,7 +234,7 @@ def _results(request: MemberRequest, filters: Filters) -> dict[str, Any]:
     numbers = figures(tallies, was, latencies, merged(latencies_before))
     routes = series.routes(organization_id, asked)
     by_name = series.provider_latencies(organization_id, asked, {row.provider for row in rows})
-    query = filters.query()
+    query, ways = filters.query(), None if filters.providers else routes
     return {
         "figures": [(one, _figure_link(one.name, filters)) for one in numbers],
         "spark": {"width": SPARK_WIDTH, "height": SPARK_HEIGHT},
@@ -258,7 +257,7 @@ def _results(request: MemberRequest, filters: Filters) -> dict[str, Any]:
         ],
         "providers": [
             (row, _here(alone), _requests(alone))
-            for row in provider_rows(by_provider(rows), by_name, routes)
+            for row in provider_rows(by_provider(rows), by_name, ways)
             for alone in [filters.but(providers=(row.provider,))]
         ],
         "routes": [_route(route, filters) for route in routes[: charts.ROUTES_MAX]],

@@ -233,16 +233,19 @@ def _tone(change: float, worse: int) -> str:
 def provider_rows(
     tallies: Mapping[str, Tally],
     latencies: Mapping[str, Mapping[int, int]],
-    routes: Sequence[Route],
+    routes: Sequence[Route] | None,
 ) -> list[ProviderRow]:
-    """The comparison of providers, the dearest first."""
-    lost = lost_by(routes)
+    """The comparison of providers, the dearest first; of one that lost every call too.
+
+    ``routes`` are None where only those that end at some providers are known: they do not tell what
+    went away from these.
+    """
+    lost = lost_by(routes or ())
     spent = sum(one.cost_nano for one in tallies.values())
     rows = []
-    for provider, tally in sorted(tallies.items(), key=lambda item: (-item[1].cost_nano, item[0])):
-        if not provider:
-            continue
-        buckets = latencies.get(provider, {})
+    every = {name: tallies.get(name, Tally()) for name in {*tallies, *lost} - {""}}
+    for provider, tally in sorted(every.items(), key=lambda item: (-item[1].cost_nano, item[0])):
+        buckets, away = latencies.get(provider, {}), lost.get(provider, 0)
         rows.append(
             ProviderRow(
                 provider=provider,
@@ -251,7 +254,7 @@ def provider_rows(
                 p50=duration(percentile_ms(buckets, 0.5)),
                 p95=duration(percentile_ms(buckets, 0.95)),
                 p99=duration(percentile_ms(buckets, 0.99)),
-                fallback=percent(fallback_share(tally, lost.get(provider, 0))),
+                fallback=DASH if routes is None else percent(fallback_share(tally, away)),
                 per_1k=DASH if tally.nano_per_1k is None else format_usd(tally.nano_per_1k),
                 cost=format_usd(tally.cost_nano),
                 share=tally.cost_nano / spent if spent else 0.0,

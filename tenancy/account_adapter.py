@@ -46,7 +46,7 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
     error_messages: ClassVar[dict[str, Any]] = {
         **DefaultAccountAdapter.error_messages,
         "email_password_mismatch": "No account has this email address with this password.",
-        "enter_current_password": "This is not your present password.",
+        "enter_current_password": "This is not your current password.",
         "incorrect_password": "This is not your password.",
         "duplicate_email": "This address is in your account already.",
         "cannot_remove_primary_email": "The primary address stays. Make another one primary first.",

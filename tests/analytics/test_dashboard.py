@@ -12,8 +12,10 @@ from django.utils import timezone
 
 from analytics.dashboard import FIGURES
 from analytics.ledger import Ledger
+from analytics.overview import provider_rows
 from analytics.provider_day import provider_days
-from lib.figures import count, percent
+from analytics.series import Route
+from lib.figures import DASH, count, percent
 from tenancy.scope import tenant_scope
 from tests.analytics.rows import after_fallback, failed, refused, row
 from tests.conftest import Cast, signed_in
@@ -92,3 +94,10 @@ def test_providers_read_the_same_on_both_pages(calls: Cast) -> None:
     # Of the four that were tried there first, two went on to another.
     assert rows["sandbox"].success == "100%"
     assert rows["sandbox"].fallback == "50.00%"
+    # Of calls that ended there alone, nobody can say what went away from there.
+    (alone,) = (one for one, *_ in page(calls, "range=24h&provider=sandbox").context["providers"])
+    assert alone.fallback == DASH
+    lost = provider_rows({}, {}, [Route("groq", "openai", 3)])
+    assert [(one.provider, one.calls, one.success, one.fallback) for one in lost] == [
+        ("groq", "0", DASH, "100%")
+    ]
