@@ -118,8 +118,8 @@ def _slots(organization_id: UUID, filters: Filters) -> list[Slot]:
     start -= (start - _ALWAYS.start) % QUARTER
     first = min(-(-(start - _ALWAYS.start) // SLOT) * SLOT + _ALWAYS.start, until)
     last = max((until - _ALWAYS.start) // SLOT * SLOT + _ALWAYS.start, first)
-    sql = _FALLBACK_SLOTS if filters.fallback_from else _SLOTS
-    counted = "fallbacks" if filters.status == "fallback" else "calls"
+    sql = _FALLBACK_SLOTS if filters.tried_first else _SLOTS
+    counted = "fallbacks" if filters.is_after_fallback else "calls"
     names = {"table": "router_rollups", "fine": "router_quarters", "calls": counted}
     values |= {"organization": organization_id, "first": first, "last": last}
     rows = ask(
@@ -142,8 +142,8 @@ def nearest(organization_id: UUID, filters: Filters) -> datetime | None:
         earlier = [hour for hour in tagged if hour < filters.start]
         return max(earlier, default=None) or min(tagged, default=None)
     conditions, values = _rollup_conditions(filters)
-    table = "router_fallbacks" if filters.fallback_from else "router_rollups"
-    if filters.status == "fallback" and not filters.fallback_from:
+    table = "router_fallbacks" if filters.tried_first else "router_rollups"
+    if filters.is_after_fallback and not filters.tried_first:
         conditions += " AND r.fallbacks > 0"
     values |= {"organization": organization_id, "start": filters.start, "until": filters.until}
     ((before, after),) = ask(_NEAREST.format(conditions=conditions, table=table), values)
@@ -295,7 +295,7 @@ def _rollup_conditions(filters: Filters) -> tuple[str, dict[str, Any]]:
 
 def _call_conditions(filters: Filters) -> tuple[str, dict[str, Any]]:
     conditions, values = _conditions(filters, "c")
-    if filters.status == "fallback":
+    if filters.is_after_fallback:
         conditions += " AND c.fallback_from <> ''"
     for number, (name, value) in enumerate(filters.tags):
         conditions += f" AND c.metadata ->> %(name{number})s = %(value{number})s"
@@ -323,7 +323,7 @@ def _conditions(filters: Filters, table: str) -> tuple[str, dict[str, Any]]:
     values: dict[str, Any] = {}
     if filters.providers:
         said.append("{t}.provider = ANY(%(providers)s)")
-        values["providers"] = list(filters.providers)
+        values["providers"] = filters.answered_by
     if filters.model:
         said.append("{t}.model_used = %(model)s")
         values["model"] = filters.model
@@ -333,9 +333,9 @@ def _conditions(filters: Filters, table: str) -> tuple[str, dict[str, Any]]:
     if filters.member:
         said.append("{t}.user_id = %(member)s")
         values["member"] = filters.member
-    if filters.fallback_from:
+    if filters.tried_first:
         said.append("{t}.fallback_from = %(fallback_from)s")
-        values["fallback_from"] = filters.fallback_from
+        values["fallback_from"] = filters.tried_first
     if filters.status == "ok":
         said.append("{t}.status = 200")
     elif filters.status == "failed":

@@ -17,9 +17,12 @@ from django.views.decorators.http import require_safe
 from analytics import charts, holdings, selectors, series
 from analytics.call_files import FORMATS, export
 from analytics.filters import (
+    ANYBODY,
     CUSTOM,
     DAYS_MAX,
     GRAINS,
+    NAMES,
+    NOBODY,
     RANGES,
     STATUSES,
     Filters,
@@ -275,11 +278,7 @@ def _notes(member: Member, filters: Filters) -> list[str]:
 
 def _route(route: series.Route, filters: Filters) -> tuple[series.Route, str, str]:
     """A way of falling back, the calls that took it, and how many they are."""
-    taken = filters.but(
-        status="fallback",
-        fallback_from=route.fallback_from,
-        providers=(route.provider,) if route.provider else (),
-    )
+    taken = filters.but(fallback_from=route.fallback_from, providers=(route.provider or NOBODY,))
     return route, _requests(taken), f"{route.calls:,}"
 
 
@@ -306,7 +305,9 @@ def _bar(request: MemberRequest, filters: Filters, known: dict[str, list[str]]) 
     return {
         "menus": menus,
         "more": more,
-        "providers_known": [(name, name in filters.providers) for name in providers],
+        "providers_known": [
+            (name, NAMES.get(name, name), name in filters.providers) for name in providers
+        ],
         "chips": _chips(filters, keys, emails),
         "given": {
             "from": _local(filters.start, request) if start else "",
@@ -364,8 +365,11 @@ def _named(every: str, ids: Sequence[str] | None, names: dict[UUID, str]) -> lis
 def _figure_link(name: str, filters: Filters) -> str:
     """The calls behind a number or a chart: those that failed, fell back or were timed."""
     status = {"success": "failed", "errors": "failed", "p95": "ok", "latency": "ok"}.get(name, "")
+    fell = filters.but(fallback_from=filters.fallback_from or ANYBODY)
     if name == "fallbacks":
-        return _requests(filters.but(status="fallback"))
+        return _requests(fell if filters.status else filters.but(status="fallback"))
+    if status and filters.status == "fallback":
+        return _requests(fell.but(status=status))
     return _requests(filters.but(status=filters.status or status))
 
 

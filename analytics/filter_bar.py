@@ -9,7 +9,7 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from analytics import selectors
-from analytics.filters import CUSTOM, RANGES, STATUSES, Filters
+from analytics.filters import CUSTOM, NAMES, RANGES, STATUSES, Filters
 from lib.figures import DASH
 from tenancy.pages import Member
 from tenancy.selectors import member_emails
@@ -82,10 +82,12 @@ def _local(at: datetime | None, zone: ZoneInfo) -> str:
 
 def _providers(known: Sequence[str], chosen: Sequence[str]) -> dict[str, Any]:
     every = sorted({*known, *chosen})
-    label = {0: "All providers", 1: chosen[0] if chosen else ""}.get(
+    only = chosen[0] if chosen else ""
+    label = {0: "All providers", 1: NAMES.get(only, only)}.get(
         len(chosen), f"{len(chosen)} providers"
     )
-    return {"label": label, "options": [(slug, slug in chosen) for slug in every]}
+    options = [(slug, NAMES.get(slug, slug), slug in chosen) for slug in every]
+    return {"label": label, "options": options}
 
 
 def _chips(filters: Filters) -> list[dict[str, str]]:
@@ -95,7 +97,7 @@ def _chips(filters: Filters) -> list[dict[str, str]]:
         for name, value in filters.tags
     ]
     if filters.fallback_from:
-        label = f"tried first: {filters.fallback_from}"
+        label = f"tried first: {NAMES.get(filters.fallback_from, filters.fallback_from)}"
         chips.append({"label": label, "name": "fallback_from", "value": filters.fallback_from})
     return chips
 

@@ -41,6 +41,10 @@ STATUSES = {
     "429": "429",
     "5xx": "5xx",
 }
+# In the place of a provider: calls that nobody answered, and calls that somebody failed at first.
+NOBODY = "~none"
+ANYBODY = "~any"
+NAMES = {NOBODY: "no provider", ANYBODY: "any provider"}
 PROVIDERS_MAX = 20
 TAGS_MAX = 8
 _NAME_CHARS_MAX = 80
@@ -94,6 +98,21 @@ class Filters:
             or self.tags
             or self.q
         )
+
+    @property
+    def answered_by(self) -> list[str]:
+        """The providers as the ledger names them: nobody is empty there."""
+        return ["" if name == NOBODY else name for name in self.providers]
+
+    @property
+    def tried_first(self) -> str:
+        """The one provider that failed at first; empty for any."""
+        return "" if self.fallback_from == ANYBODY else self.fallback_from
+
+    @property
+    def is_after_fallback(self) -> bool:
+        """Whether only calls after a fallback are looked at, whoever was tried first."""
+        return self.status == "fallback" or self.fallback_from == ANYBODY
 
     @property
     def status_codes(self) -> tuple[int, int] | None:

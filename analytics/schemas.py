@@ -36,7 +36,9 @@ class CallFiltersIn(Schema):
         "", description="A day, to its end, or the first moment after.", examples=["2026-11-07"]
     )
     provider: list[str] = Field(
-        [], description="Only calls that one of these providers answered.", examples=[["openai"]]
+        [],
+        description="Only calls that one of these providers answered; ~none for those nobody did.",
+        examples=[["openai"]],
     )
     model: str = Field(
         "", description="Only calls that this model answered.", examples=["gpt-5-mini"]
@@ -49,7 +51,9 @@ class CallFiltersIn(Schema):
         examples=["failed"],
     )
     fallback_from: str = Field(
-        "", description="Only calls that this provider failed at first.", examples=["openai"]
+        "",
+        description="Only calls that this provider failed at first; ~any for any.",
+        examples=["openai"],
     )
     q: str = Field("", description="A call's id, or the value of any metadata.", examples=["legal"])
 

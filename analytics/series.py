@@ -181,7 +181,7 @@ def provider_latencies(
         source, values = latency_source(organization_id, filters, start, until, full=True)
     else:
         source, values = day_totals(
-            organization_id, "provider", filters.providers or sorted(among), start, until
+            organization_id, "provider", filters.answered_by or sorted(among), start, until
         )
         source = f"SELECT name AS provider, bucket, calls FROM ({source}) AS days"
     rows = ask(

@@ -43,7 +43,7 @@ def is_slow(filters: Filters) -> bool:
 
 def is_raw(filters: Filters) -> bool:
     """Whether only the calls themselves can answer, be it by an index of few of them."""
-    fell = filters.fallback_from or filters.status == "fallback"
+    fell = filters.tried_first or filters.is_after_fallback
     return is_slow(filters) or bool(fell and not filters.tags)
 
 
@@ -169,7 +169,7 @@ def one_dimension(filters: Filters) -> tuple[str, list[str]] | None:
     if filters.tags:
         return None
     asked = {
-        "provider": list(filters.providers),
+        "provider": filters.answered_by,
         "model": [filters.model] if filters.model else [],
         "key": [str(filters.key)] if filters.key else [],
         "member": [str(filters.member)] if filters.member else [],
@@ -191,11 +191,11 @@ def rollup_where(organization_id: UUID, filters: Filters) -> tuple[str, list[Any
     for name, value in filters.tags:
         parts += ["value = %s", "name = %s"]
         params += [value, name]
-    if filters.tags and filters.status == "fallback":
+    if filters.tags and filters.is_after_fallback:
         parts.append("fallback_from <> ''")
-    if filters.fallback_from:
+    if filters.tried_first:
         parts.append("fallback_from = %s")
-        params.append(filters.fallback_from)
+        params.append(filters.tried_first)
     return " AND ".join(parts), params
 
 
@@ -204,7 +204,7 @@ def _conditions(organization_id: UUID, filters: Filters) -> tuple[list[str], lis
     parts: list[str] = ["organization_id = %s"]
     params: list[Any] = [organization_id]
     for column, value in (
-        ("provider = ANY(%s)", list(filters.providers)),
+        ("provider = ANY(%s)", filters.answered_by),
         ("model_used = %s", filters.model),
         ("api_key_id = %s", filters.key),
         ("user_id = %s", filters.member),
@@ -237,11 +237,11 @@ def raw_where(
     if until is not None:
         parts.append("created_at < %s")
         params.append(until)
-    if filters.status == "fallback" or filters.fallback_from:
+    if filters.is_after_fallback or filters.tried_first:
         parts.append("fallback_used")
-    if filters.fallback_from:
+    if filters.tried_first:
         parts.append("fallback_from = %s")
-        params.append(filters.fallback_from)
+        params.append(filters.tried_first)
     if filters.tags:
         parts.append("metadata @> %s")
         params.append(Jsonb(dict(filters.tags)))

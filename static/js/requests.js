@@ -152,7 +152,7 @@
       form.elements.to.value = '';
     }
     if (event.target.name === 'provider') {
-      const chosen = [...form.querySelectorAll('[name=provider]:checked')].map((box) => box.value);
+      const chosen = [...form.querySelectorAll('[name=provider]:checked')].map((box) => box.labels[0].textContent.trim());
       const words = { 0: 'All providers', 1: chosen[0] };
       form.querySelector('#filter-provider').textContent = words[chosen.length] || `${chosen.length} providers`;
     }

@@ -101,3 +101,44 @@ def test_providers_read_the_same_on_both_pages(calls: Cast) -> None:
     assert [(one.provider, one.calls, one.success, one.fallback) for one in lost] == [
         ("groq", "0", DASH, "100%")
     ]
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "range=24h",
+        "range=7d&compare=prev&grain=day",
+        "range=24h&provider=sandbox&provider=sandbox-claude",
+        "range=24h&model=sandbox-large",
+        "range=24h&status=ok",
+        "range=24h&status=failed",
+        "range=24h&status=fallback",
+        "range=24h&status=5xx",
+        "range=24h&fallback_from=sandbox",
+        "range=24h&fallback_from=sandbox&status=ok",
+        "range=24h&provider=~none",
+    ],
+)
+def test_every_number_leads_to_as_many_requests(calls: Cast, query: str) -> None:
+    shown = page(calls, query).context
+    totals = {one.name: one for one, _ in shown["figures"]}
+    calls_of = {
+        "spend": totals["requests"].value,
+        "requests": totals["requests"].value,
+        "per_1k": totals["requests"].value,
+        # Of those that succeeded none failed, and all are behind the number.
+        "success": totals["requests"].value
+        if "=ok" in query
+        else totals["success"].note.partition(" ")[0],
+        "fallbacks": totals["fallbacks"].note.partition(" ")[0],
+    }
+    expected = [(link, calls_of[one.name]) for one, link in shown["figures"] if one.name != "p95"]
+    expected += [(there, row.calls) for row, _, there in shown["providers"]]
+    expected += [(link, count) for _, link, count in shown["routes"]]
+    wrong = {}
+    for link, number in expected:
+        found = signed_in(calls.alice).get(link)
+        listed = found.content.decode().count('<tr class="opens"')
+        if (found.context.get("total", "0"), listed) != (number, int(number)):
+            wrong[link] = (number, found.context.get("total"), listed)
+    assert wrong == {}
