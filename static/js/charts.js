@@ -97,7 +97,7 @@
       loaded.set(element, { figure });
       element.setAttribute('aria-label', figure.label);
       const button = document.querySelector(`[data-table="${CSS.escape(element.id)}"]`);
-      if (button) button.hidden = figure.empty;
+      if (button) button.classList.toggle('unready', figure.empty);
       const picture = document.querySelector(`[data-png="${CSS.escape(element.id)}"]`);
       if (picture) picture.hidden = figure.empty;
       if (figure.empty) {

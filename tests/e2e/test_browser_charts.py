@@ -8,7 +8,7 @@ from itertools import product
 import pytest
 from playwright.sync_api import Locator, Page, Route, expect
 
-from tests.e2e.browsing import Open, complaints
+from tests.e2e.browsing import PREFERENCES, Open, complaints
 from tests.e2e.test_browser_analytics import PATH, drawn
 
 pytestmark = [pytest.mark.e2e, pytest.mark.browser]
@@ -100,3 +100,54 @@ def test_a_newer_choice_replaces_an_older_one_in_silence(open_page: Open) -> Non
     expect(page).to_have_url(re.compile("to=2026-11-04"))
     expect(page.locator(".when time").nth(1)).to_contain_text("4 Nov 2026")
     assert said == []
+
+
+def test_plotly_is_loaded_once_over_five_visits(open_page: Open) -> None:
+    page = open_page(PREFERENCES)
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    tabs = page.locator("#tabs")
+    for _ in range(5):
+        assert page.locator(".chart").count() == 0
+        tabs.get_by_role("link", name="Analytics").click()
+        expect(page.locator("#f-spend .main-svg").first).to_be_visible()
+        tabs.get_by_role("link", name="Preferences").click()
+        expect(page).to_have_title(re.compile("Preferences"))
+    assert sum("plotly" in url for url in asked) == 1
+    assert sum("charts.js" in url for url in asked) == 1
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_nothing_moves_while_charts_come(open_page: Open, width: int) -> None:
+    page = open_page("about:blank", width=width)
+    page.add_init_script(SUM_SHIFTS)
+    page.goto(f"{PATH}?range=24h&compare=prev")
+    assert len(figures(page)) == 5
+    page.wait_for_timeout(300)
+    assert page.evaluate("shift") < SHIFT_MAX
+    # Nor when filters bring others, one of them without anything to draw.
+    page.evaluate("scrollTo(0, 0)")
+    page.locator("#filter-status").select_option("ok")
+    expect(page).to_have_url(re.compile("status=ok"))
+    figures(page)
+    page.wait_for_timeout(600)
+    assert page.evaluate("shift") < SHIFT_MAX
+
+
+def test_charts_follow_the_system_and_the_choice(open_page: Open) -> None:
+    page = open_page(f"{PATH}?range=24h", color_scheme="light")
+    figures(page)
+    tick = page.locator("#f-spend .xtick text").first
+    colour = "element => getComputedStyle(element).fill"
+    light = tick.evaluate(colour)
+    page.emulate_media(color_scheme="dark")
+    expect(tick).not_to_have_css("fill", light)
+    dark = tick.evaluate(colour)
+    page.get_by_role("button", name="Light", exact=True).first.click()
+    expect(tick).to_have_css("fill", light)
+    page.reload()
+    figures(page)
+    # The choice holds against the system.
+    expect(tick).to_have_css("fill", light)
+    page.get_by_role("button", name="As the system").first.click()
+    expect(tick).to_have_css("fill", dark)
