@@ -49,6 +49,15 @@
     }
   }
 
+  // What the page shows now is what a failed request goes back to.
+  function keep(form) {
+    for (const field of form.elements) {
+      for (const option of field.options || []) option.defaultSelected = option.selected;
+      if (field.type === 'checkbox' || field.type === 'radio') field.defaultChecked = field.checked;
+      else if (field.matches('input:not([type=hidden]), textarea')) field.defaultValue = field.value;
+    }
+  }
+
   function failed(event) {
     if (polls(event.detail.elt)) return;
     const status = event.detail.xhr ? event.detail.xhr.status : 0;
@@ -71,15 +80,14 @@
   // 422: the value is refused, and the message beside it says why. 2xx: it is stored now.
   document.addEventListener('htmx:afterRequest', (event) => {
     const form = event.detail.elt;
-    if (!form.matches('form.control') || !event.detail.xhr) return;
-    const status = event.detail.xhr.status;
+    const status = event.detail.xhr ? event.detail.xhr.status : 0;
+    if (form.matches('form[hx-get]') && status === 200) keep(form);
+    if (!form.matches('form.control') || !status) return;
     const input = form.querySelector('input[name=value]:not([type=radio])');
     if (input && status === 422) input.setAttribute('aria-invalid', 'true');
     if (status < 200 || status >= 300) return;
     if (input) input.removeAttribute('aria-invalid');
-    for (const radio of form.querySelectorAll('input[type=radio]')) {
-      radio.defaultChecked = radio.checked;
-    }
+    keep(form);
   });
 
   // "Saved" is said of what is in the field, so it goes as soon as that changes.
