@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import time
-from typing import Any
 
 import pytest
 from django.conf import settings
@@ -57,23 +56,41 @@ def test_numbers_stand_without_plotly_and_charts_fail_one_by_one(
     expect(failed.locator(".main-svg").first).to_be_visible()
 
 
+def state(page: Page) -> tuple[list[str], ...]:
+    """The six numbers, and what the filter bar says."""
+    menus = page.locator("#filters select").evaluate_all("all => all.map((one) => one.value)")
+    boxes = page.locator("#filters :checked:not(option)").evaluate_all(
+        "all => all.map((one) => one.name + one.value)"
+    )
+    return page.locator(".kpis strong").all_inner_texts(), menus, boxes
+
+
 def test_filters_live_in_the_address_and_lead_to_their_requests(open_page: Open) -> None:
     page = open_page(f"{PATH}?range=24h")
+    first = state(page)
     page.locator("#filter-range").select_option("7d")
     expect(page).to_have_url(re.compile(r"range=7d"))
-    page.locator("#filter-status").select_option("failed")
-    expect(page).to_have_url(re.compile(r"range=7d&status=failed"))
-    count = number(page, "Requests")
-    assert page.request.get(page.url).ok
-    assert number(open_page(page.url), "Requests") == count
-    page.locator(".kpis a").nth(1).click()
-    expect(page).to_have_url(re.compile(r"/requests\?range=7d&status=failed"))
-    expect(page.locator("#counted")).to_contain_text(f"{count} request")
+    page.locator("#filters .pick summary").click()
+    page.get_by_label("sandbox", exact=True).check()
+    expect(page).to_have_url(re.compile(r"provider=sandbox"))
+    page.get_by_label("Compare").check()
+    expect(page).to_have_url(re.compile(r"\?range=7d&compare=prev&provider=sandbox$"))
+    narrow = state(page)
+    assert narrow != first
+    page.reload()
+    assert state(page) == narrow
+    assert state(open_page(page.url)) == narrow
+    page.get_by_role("row", name=re.compile("^sandbox ")).get_by_title("Show these").click()
+    expect(page).to_have_url(re.compile(r"/requests\?range=7d&provider=sandbox$"))
+    expect(page.locator("#counted")).to_contain_text(f"{narrow[0][1]} request")
     page.go_back()
-    expect(page.locator("#filter-status")).to_have_value("failed")
-    assert number(page, "Requests") == count
-    page.go_back()
-    expect(page.locator("#filter-status")).to_have_value("")
+    expect(page).to_have_url(re.compile(r"compare=prev"))
+    assert state(page) == narrow
+    for _ in range(3):
+        page.go_back()
+    expect(page).to_have_url(re.compile(r"range=24h$"))
+    expect(page.locator("#filter-range")).to_have_value("24h")
+    assert state(page) == first
 
 
 def test_the_last_of_three_fast_changes_wins(open_page: Open) -> None:
@@ -145,46 +162,6 @@ def test_tiny_amounts_are_dollars_on_the_axis_in_hovers_and_in_the_file(
     header, *lines = sheet.value.path().read_text().splitlines()
     assert header == "time,sandbox"
     assert lines[-1].endswith("+00:00,0.00005")
-
-
-def test_charts_follow_the_theme_and_nothing_leaks_over_tab_trips(open_page: Open) -> None:
-    page = open_page(f"{PATH}?range=24h", color_scheme="light")
-    drawn(page)
-    ink = "getComputedStyle(document.querySelector('#f-spend .xtick text')).fill"
-    before = page.evaluate(ink)
-    page.get_by_role("button", name="Dark").first.click()
-    page.wait_for_function(f"{ink} !== '{before}'")
-    session = page.context.new_cdp_session(page)
-    session.send("Performance.enable")
-
-    def measured() -> dict[str, Any]:
-        session.send("HeapProfiler.collectGarbage")
-        metrics = session.send("Performance.getMetrics")["metrics"]
-        return {one["name"]: one["value"] for one in metrics}
-
-    start = measured()
-    for _ in range(8):
-        page.get_by_role("link", name="Preferences").first.click()
-        expect(page).to_have_title(re.compile("Preferences"))
-        page.get_by_role("link", name="Analytics").first.click()
-        expect(page.locator("#f-spend .main-svg").first).to_be_visible()
-    end = measured()
-    assert end["JSHeapUsedSize"] - start["JSHeapUsedSize"] < 5_000_000
-    assert end["JSEventListeners"] - start["JSEventListeners"] < 300
-
-
-def test_back_leaves_a_chart_alive(open_page: Open) -> None:
-    page = open_page(PATH)
-    drawn(page)
-    page.get_by_role("link", name="Preferences").first.click()
-    expect(page).to_have_title(re.compile("Preferences"))
-    page.go_back()
-    expect(page.locator("h1")).to_be_visible()
-    expect(page.locator("#f-spend .main-svg").first).to_be_visible()
-    page.locator("#f-spend .nsewdrag").first.hover()
-    expect(page.locator("#f-spend .hoverlayer > *").first).to_be_attached()
-    kept = page.evaluate("JSON.stringify([{...localStorage}, {...sessionStorage}])")
-    assert "<" not in kept
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
