@@ -130,18 +130,3 @@ def test_axe_finds_nothing(open_page: Open, house: House, theme: str, width: int
         if violations := run_axe(page):
             found[f"{path} dialog"] = violations
     assert found == {}
-
-
-@pytest.mark.parametrize("width", [1280, 390, 320])
-def test_hostile_names_break_nothing(open_page: Open, house: House, width: int) -> None:
-    key = hostile_key(house)
-    page = open_page("/api-keys", width=width)
-    said: list[str] = []
-    page.on("dialog", lambda dialog: said.append(dialog.message))
-    page.on("console", lambda m: said.append(m.text) if m.type in ("error", "warning") else None)
-    for path in paths(key):
-        page.goto(path)
-        assert page.evaluate("document.documentElement.scrollWidth - innerWidth") == 0, path
-        for table in page.locator(".table").all():
-            assert table.evaluate("box => box.scrollWidth - box.clientWidth") == 0, path
-    assert said == []

@@ -11,8 +11,8 @@ from playwright.sync_api import Page, expect
 from preferences.services import save_preferences
 from tenancy.core import SYSTEM
 from tenancy.services import create_user
-from tests.e2e.browsing import PREFERENCES, SIZES, Open
-from tests.e2e.pages_server import House, add_long_names
+from tests.e2e.browsing import SIZES, Open
+from tests.e2e.pages_server import House
 from tests.e2e.tour import pages
 
 pytestmark = [pytest.mark.e2e, pytest.mark.browser]
@@ -99,29 +99,3 @@ def test_a_tour_breaks_no_policy_loads_nothing_foreign_and_logs_no_error(
         page.wait_for_timeout(200)
     assert said == []
     assert [url for url in asked if not url.startswith((address, "data:"))] == []
-
-
-@pytest.mark.parametrize("width", [1280, 390, 320])
-def test_no_page_scrolls_sideways(open_page: Open, house: House, width: int) -> None:
-    page = open_page("/requests", width=width)
-    wide = {}
-    for path in paths(house):
-        page.goto(path)
-        if over := page.evaluate("document.documentElement.scrollWidth - innerWidth"):
-            wide[path] = over
-    assert wide == {}
-
-
-@pytest.mark.parametrize("width", [1280, 390, 320])
-def test_long_and_hostile_names_break_nothing(open_page: Open, house: House, width: int) -> None:
-    call = add_long_names(house)
-    page = open_page("/requests", width=width)
-    said: list[str] = []
-    page.on("dialog", lambda dialog: said.append(dialog.message))
-    for path in ("/requests", f"/requests/{call}", PREFERENCES):
-        page.goto(path)
-        assert page.evaluate("document.documentElement.scrollWidth - innerWidth") == 0, path
-        # The table has a scroller of its own, and does not need it.
-        for table in page.locator(".table").all():
-            assert table.evaluate("box => box.scrollWidth - box.clientWidth") == 0, path
-    assert said == []
