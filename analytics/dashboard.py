@@ -283,7 +283,7 @@ def _route(route: series.Route, filters: Filters) -> tuple[series.Route, str, st
 
 
 def _bar(request: MemberRequest, filters: Filters, known: dict[str, list[str]]) -> dict[str, Any]:
-    """The filter bar: menus with the choice that holds, and chips to take filters away."""
+    """The filter bar: menus with the choice that holds."""
     organization_id = request.member.organization_id
     keys, emails = key_names(organization_id), member_emails(organization_id)
     emails[request.member.user.id] = f"{request.member.user.email} (you)"
@@ -308,7 +308,6 @@ def _bar(request: MemberRequest, filters: Filters, known: dict[str, list[str]]) 
         "providers_known": [
             (name, NAMES.get(name, name), name in filters.providers) for name in providers
         ],
-        "chips": _chips(filters, keys, emails),
         "given": {
             "from": _local(filters.start, request) if start else "",
             "to": _local(filters.until, request) if until else "",
@@ -316,31 +315,7 @@ def _bar(request: MemberRequest, filters: Filters, known: dict[str, list[str]]) 
         "bare": _here(filters.but(**{name: getattr(Filters(), name) for name in _FREE})),
         "earlier": _here(previous(filters, zone=request.member.zone())),
         "later": _later(request, filters),
-        "toggle_compare": _here(filters.but(compare=not filters.compare)),
     }
-
-
-def _chips(
-    filters: Filters, keys: dict[UUID, str], emails: dict[UUID, str]
-) -> list[dict[str, str]]:
-    """What is filtered by, each with the address without it."""
-    found: list[tuple[str, dict[str, Any]]] = [
-        (provider, {"providers": tuple(p for p in filters.providers if p != provider)})
-        for provider in filters.providers
-    ]
-    for name, text in (
-        ("model", filters.model),
-        ("key", filters.key and keys.get(filters.key, str(filters.key))),
-        ("member", filters.member and emails.get(filters.member, str(filters.member))),
-        ("status", STATUSES.get(filters.status, filters.status)),
-        ("fallback_from", filters.fallback_from and f"from {filters.fallback_from}"),
-    ):
-        if text:
-            found.append((str(text), {name: getattr(Filters(), name)}))
-    for tag in filters.tags:
-        left = tuple(other for other in filters.tags if other != tag)
-        found.append((f"{tag[0]}: {tag[1]}", {"tags": left}))
-    return [{"text": text, "without": _here(filters.but(**change))} for text, change in found]
 
 
 def _menu(
