@@ -99,6 +99,15 @@ async def test_three_failures_end_it_with_the_last_ones_error(house: House) -> N
     assert (row["status"], row["success"], row["cost_nano"], row["attempts"]) == (429, False, 0, 3)
 
 
+async def test_an_attempt_keeps_what_the_provider_said_beside_what_the_client_got(
+    house: House,
+) -> None:
+    await house.fault(FAST, status=503)
+    assert (await house.chat(f"sandbox/{FAST}")).status == 502
+    assert house.last["status"] == 502
+    assert {one["status"] for one in house.last["decision"]["attempts"]} == {503}
+
+
 async def test_a_lone_deployment_is_tried_once_more(house: House) -> None:
     await house.fault(FAST, status=503)
     await house.chat("nope")
