@@ -3,7 +3,7 @@
   'use strict';
 
   document.addEventListener('htmx:afterSwap', (event) => {
-    if (event.detail.target.id !== 'ask') return;
+    if (!event.detail.target || event.detail.target.id !== 'ask') return;
     const dialog = event.detail.target.querySelector('dialog');
     if (dialog && !dialog.open) dialog.showModal();
   });

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from django.conf import settings
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 
 from analytics.ledger import Ledger
+from analytics.models import CallBodies
 from tenancy.core import SYSTEM, Role
 from tenancy.models import Organization
 from tenancy.scope import tenant_scope
@@ -111,3 +115,15 @@ def test_the_page_says_why_nothing_is_here(cast: Cast, store: Store) -> None:
     assert "its 30 days are over" in page(owner, call["id"])
     key = Client(headers={"Authorization": f"Bearer {cast.acme_key}"})
     assert key.get(f"/api/calls/{call['id']}/bodies").json()["code"] == "not_stored"
+
+
+def test_the_list_never_touches_what_was_said(cast: Cast, store: Store) -> None:
+    owner = signed_in(cast.alice)
+    store(cast.acme.id, chance=1)
+    before = len(owner.get("/requests").content)
+    store(cast.acme.id, answer=os.urandom(5_000_000), chance=2)
+    with CaptureQueriesContext(connection) as asked:
+        listed = owner.get("/requests").content
+    assert listed.count(b'<tr class="opens"') == 2
+    assert len(listed) < before + 3_000
+    assert not [query["sql"] for query in asked if CallBodies._meta.db_table in query["sql"]]

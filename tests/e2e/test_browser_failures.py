@@ -13,7 +13,7 @@ from django.conf import settings
 from playwright.sync_api import Page, expect
 
 from analytics import views
-from tests.e2e.browsing import PREFERENCES, Open
+from tests.e2e.browsing import PREFERENCES, Open, complaints
 from tests.e2e.pages_server import House
 from tests.e2e.test_browser_analytics import PATH as ANALYTICS
 from tests.e2e.test_browser_analytics import drawn, number
@@ -139,3 +139,17 @@ def test_charts_that_fail_leave_the_numbers_and_the_others(open_page: Open) -> N
     page.unroute("**/fig/latency.json*")
     page.locator("#f-latency").get_by_role("button", name="Retry").click()
     expect(page.locator("#f-latency .main-svg").first).to_be_visible()
+
+
+def test_back_over_a_search_says_nothing_wrong(open_page: Open) -> None:
+    page = open_page("/members")
+    said = complaints(page)
+    page.locator("main").get_by_role("searchbox").first.press_sequentially("zzz")
+    expect(page).to_have_url(re.compile("zzz"))
+    page.get_by_role("link", name="Requests", exact=True).first.click()
+    page.go_back()
+    expect(page.locator("main").get_by_role("searchbox").first).to_have_value("zzz")
+    page.go_back()
+    expect(page.locator("h1")).to_be_visible()
+    page.wait_for_timeout(200)
+    assert said == []
