@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
 from django.core import mail
@@ -334,6 +335,7 @@ def test_all_invitations_are_reached_page_by_page(cast: Cast, as_alice: Client) 
     for n in range(53):
         with tenant_scope(cast.acme.id):
             Invitation.objects.create(
+                id=UUID(int=n + 1),  # of those of one millisecond nobody knows which came first
                 organization=cast.acme,
                 email=f"guest-{n:02}@example.com",
                 role=Role.MEMBER,
