@@ -8,6 +8,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.e2e.browsing import PREFERENCES, Open, complaints
+from tests.e2e.pages_server import House
 
 pytestmark = [pytest.mark.e2e, pytest.mark.browser]
 
@@ -26,7 +27,7 @@ def tab_to(page: Page, selector: str) -> None:
     pytest.fail(f"{selector} is not reached in {TABS_MAX} steps")
 
 
-def test_the_main_jobs_are_done_by_keyboard_alone(open_page: Open) -> None:
+def test_the_main_jobs_are_done_by_keyboard_alone(open_page: Open, house: House) -> None:
     page = open_page(PREFERENCES)
     said = complaints(page)
     # A preference.
@@ -45,6 +46,17 @@ def test_the_main_jobs_are_done_by_keyboard_alone(open_page: Open) -> None:
     page.keyboard.type("Fail")
     expect(page).to_have_url(re.compile("status=failed"))
     expect(page.locator("#filter-status")).to_be_focused()
+    # A request, and back to the list.
+    page.keyboard.press("Control+k")
+    page.keyboard.type("requests")
+    page.keyboard.press("Enter")
+    expect(page).to_have_url(re.compile("/requests$"))
+    page.wait_for_load_state()
+    page.keyboard.press("j")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name=f"Request {house.calls[0]}")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page).to_have_url(re.compile("/requests$"))
     # A key.
     page.keyboard.press("Control+k")
     page.keyboard.type("api keys")
