@@ -10,6 +10,8 @@ NANO_PER_USD = 10**9
 USD_MAX = 9_000_000
 _TEXT_CHARS_MAX = 64
 _THOUSANDS = re.compile(r"[1-9][0-9]{0,2}(,[0-9]{3})+(\.[0-9]*)?")
+_TYPED = re.compile(r"-?([0-9]+\.?[0-9]*|\.[0-9]+)", re.ASCII)
+_WHOLE_DIGITS_MAX = 9
 _SHOWN_NANO_MIN = 1_000
 
 
@@ -51,6 +53,25 @@ def nano_from_usd(usd: str | Decimal) -> int:
                 f"{usd} has more than nine decimals. Round it to $0.000000001, the smallest amount."
             )
     return -nano if sign else nano
+
+
+def nano_typed(text: str, *, example: str, most_nano: int = USD_MAX * NANO_PER_USD) -> int | None:
+    """Nano-USD of what a person typed into a form, with or without ``$``; None for nothing.
+
+    Raises ValueError with what to enter: for every comma, because ``1,000`` is a thousand to some
+    and one to others, for exponents, and for more than ``most_nano``.
+    """
+    plain = text.strip().removeprefix("$").strip()
+    if not plain:
+        return None
+    if len(plain) > _TEXT_CHARS_MAX or not _TYPED.fullmatch(plain):
+        raise ValueError(
+            f"Enter dollars as digits with a decimal point and no commas, such as {example}."
+        )
+    whole = plain.partition(".")[0].lstrip("0")
+    if len(whole) > _WHOLE_DIGITS_MAX or Decimal(plain) * NANO_PER_USD > most_nano:
+        raise ValueError(f"Enter at most ${most_nano // NANO_PER_USD:,}.")
+    return nano_from_usd(plain)
 
 
 def _decimal(usd: object) -> Decimal:

@@ -273,7 +273,7 @@ def _controls(
     )
     hints = {
         "priority": _priority_hint(own, above, ahead),
-        "max-cost": _limit_hint(own, above, "max-cost", effect),
+        "max-cost": _cost_hint(own, above, effect, ahead),
         "max-latency": _limit_hint(own, above, "max-latency", effect),
         "cost-threshold": (_threshold_hint(own.cost_alert_threshold_nano, days), False),
     }
@@ -317,7 +317,28 @@ def _limit_hint(own: Row, above: Row | None, name: str, effect: Effect) -> tuple
         return f"{count(effect.slower)} of {last} took longer.", False
     # What a call may cost is more than it costs in the end, so these are the least.
     least = f"At least {count(effect.dearer)} of {last} would have been refused."
-    return least if effect.dearer else f"0 of {last} cost more.", False
+    return least if effect.dearer else f"In the end, {last} cost no more.", False
+
+
+def _cost_hint(
+    own: Row, above: Row | None, effect: Effect, ahead: Outlook | None
+) -> tuple[str, bool]:
+    """What was paid, and what counts instead: what a request without max_tokens could cost."""
+    said, warns = _limit_hint(own, above, "max-cost", effect)
+    limits = [
+        row.max_cost_per_request_nano
+        for row in (own, above)
+        if row is not None and row.max_cost_per_request_nano is not None
+    ]
+    if warns or not limits or ahead is None or ahead.longest_nano is None:
+        return said, warns
+    over = ahead.longest_nano > min(limits)
+    could = (
+        "A request without max_tokens is held to the model's longest answer: it could cost "
+        f"{format_usd(ahead.longest_nano)} on the cheapest model now, {ahead.longest_model}"
+    )
+    refused = ", so it is refused unless it sends a smaller max_tokens" if over else ""
+    return f"{could}{refused}. {said}".strip(), over
 
 
 def _unlimited(name: str, effect: Effect, last: str) -> str:

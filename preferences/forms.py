@@ -6,7 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from lib.money import dollars, nano_from_usd, without_thousands
+from lib.money import dollars, nano_typed, without_thousands
+from preferences.services import COST_NANO_MAX, THRESHOLD_NANO_MAX
 
 DIGITS_MAX = 12
 
@@ -30,21 +31,18 @@ class Field:
 
 
 def _cost(text: str) -> int | None:
-    return _amount(text, example="0.05")
+    return _amount(text, example="0.05", most_nano=COST_NANO_MAX)
 
 
 def _threshold(text: str) -> int | None:
-    return _amount(text, example="400")
+    return _amount(text, example="400", most_nano=THRESHOLD_NANO_MAX)
 
 
-def _amount(text: str, *, example: str) -> int | None:
-    plain = text.strip().removeprefix("$").strip()
-    if not plain:
-        return None
+def _amount(text: str, *, example: str, most_nano: int) -> int | None:
     try:
-        return nano_from_usd(without_thousands(plain))
-    except ValueError:
-        raise Invalid(f"Enter dollars with a decimal point, such as {example}.") from None
+        return nano_typed(text, example=example, most_nano=most_nano)
+    except ValueError as why:
+        raise Invalid(str(why)) from None
 
 
 def _latency(text: str) -> int | None:

@@ -7,7 +7,7 @@ usually holds, from the price list and the rollups.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -15,7 +15,7 @@ from analytics.core import percentile_ms
 from analytics.selectors import latencies, typical_tokens
 from catalog.models import Deployment, Provider
 from catalog.prices import price_of
-from catalog.pricing import cost_nano
+from catalog.pricing import Price, cost_nano, upper_bound_nano
 from catalog.selectors import deployments
 from catalog.usage import Usage
 from lib.money import format_usd
@@ -28,11 +28,17 @@ _PER = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Outlook:
-    """The deployment that comes first, and what a thousand requests like the last would cost."""
+    """The deployment that comes first, and what a thousand requests like the last would cost.
+
+    ``longest_nano`` is the most that one without max_tokens could cost where it could cost least,
+    at ``longest_model``: what a maximum cost is held against.
+    """
 
     model: str
     provider: str
     per_thousand_nano: int | None
+    longest_nano: int | None = None
+    longest_model: str = ""
 
     def __str__(self) -> str:
         said = f"Today that is {self.model} at {self.provider}"
@@ -62,8 +68,11 @@ def outlook(
     measured = latencies(organization_id, hour - timedelta(hours=LATENCY_HOURS))
     usage = Usage(input_tokens=tokens[0], output_tokens=tokens[1]) if tokens else _USUAL
     offers = []
+    bounds = []
     for one in found:
         price = price_of(one, known[one.provider_id], at=now)
+        if price is not None:
+            bounds.append((_longest_nano(usage, one, price), one.model))
         p50 = percentile_ms(measured.get((known[one.provider_id].slug, one.model), {}), 0.5)
         offers.append(
             Offer(
@@ -72,7 +81,17 @@ def outlook(
                 quality=one.quality,
             )
         )
-    return _first(found, offers, known, wanted, has_traffic=tokens is not None)
+    first = _first(found, offers, known, wanted, has_traffic=tokens is not None)
+    if first is None or not bounds:
+        return first
+    longest, model = min(bounds)
+    return replace(first, longest_nano=longest, longest_model=model)
+
+
+def _longest_nano(usage: Usage, deployment: Deployment, price: Price) -> int:
+    """What a call of usual input could cost at most that says nothing of its answer's length."""
+    tokens = usage.input_tokens
+    return upper_bound_nano(tokens, deployment.max_output_tokens, 1, price, text_only=True)
 
 
 # As the router expects of a call of which it knows nothing.

@@ -10,7 +10,7 @@ from typing import Any
 from catalog.models import Deployment, Provider
 from catalog.presets import OPERATIONS, PRESETS, SEES_THINKS, ModelPreset, Preset
 from lib.errors import RouterError
-from lib.money import dollars, nano_from_usd, without_thousands
+from lib.money import dollars, nano_typed, without_thousands
 
 CAPABILITIES = tuple(sorted(SEES_THINKS))
 CAPABILITY_WORDS = {
@@ -191,13 +191,13 @@ def _whole(name: str, text: object) -> int:
 
 
 def _nano(name: str, text: str) -> int:
-    plain = text.removeprefix("$").strip()
-    if not plain:
-        raise invalid(name, "Enter dollars per million tokens, such as 2.50.")
     try:
-        return nano_from_usd(plain)
+        nano = nano_typed(text, example="2.50")
     except ValueError as why:
         raise invalid(name, str(why)) from None
+    if nano is None:
+        raise invalid(name, "Enter dollars per million tokens, such as 2.50.")
+    return nano
 
 
 def _day(text: str) -> date:

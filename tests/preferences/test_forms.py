@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from preferences.forms import FIELDS, Invalid, Providers, read_providers
@@ -11,7 +13,7 @@ from preferences.forms import FIELDS, Invalid, Providers, read_providers
     ("name", "typed", "stored"),
     [
         ("max-cost", "0.05", 50_000_000),
-        ("max-cost", " $1,204.50 ", 1_204_500_000_000),
+        ("max-cost", " $204.50 ", 204_500_000_000),
         ("max-cost", "", None),
         ("cost-threshold", "400", 400_000_000_000),
         ("cost-threshold", "", None),
@@ -39,7 +41,11 @@ def test_values_are_read_as_people_write_them(name: str, typed: str, stored: obj
         ("max-latency", "1,5"),
         ("max-cost", "NaN"),
         ("max-cost", "1e999999999"),
-        ("max-cost", "0.0000000001"),
+        ("max-cost", "1,000"),
+        ("max-cost", "1e3"),
+        ("max-cost", "."),
+        ("cost-threshold", "1,000"),
+        ("cost-threshold", "1e3"),
         ("max-latency", "1.5"),
         ("max-latency", "-1"),
         ("max-latency", "٣"),
@@ -51,7 +57,21 @@ def test_what_is_no_value_is_refused_with_an_example(name: str, typed: str) -> N
         FIELDS[name].parse(typed)
 
 
-@pytest.mark.parametrize("value", [1, 50_000_000, 1_204_500_000_000, None])
+@pytest.mark.parametrize(
+    ("name", "typed", "said"),
+    [
+        ("max-cost", "1000.01", "at most $1,000."),
+        ("max-cost", "9" * 20, "at most $1,000."),
+        ("cost-threshold", "999999999", "at most $1,000,000."),
+        ("max-cost", "0.0000000001", "more than nine decimals"),
+    ],
+)
+def test_what_is_too_much_names_the_limit(name: str, typed: str, said: str) -> None:
+    with pytest.raises(Invalid, match=re.escape(said)):
+        FIELDS[name].parse(typed)
+
+
+@pytest.mark.parametrize("value", [1, 50_000_000, 999_500_000_000, None])
 def test_a_shown_amount_reads_back(value: int | None) -> None:
     field = FIELDS["max-cost"]
     assert field.parse(field.show(value)) == value

@@ -145,6 +145,22 @@ def test_limits_say_what_the_last_requests_were(shop: Cast, as_alice: Client) ->
     assert "0 of the last 0" not in as_alice.get(f"{url}?scope=mine").content.decode()
 
 
+def test_a_limit_says_what_a_call_without_max_tokens_could_cost(
+    shop: Cast, as_alice: Client
+) -> None:
+    write(row(shop.acme.id, time.time_ns() // 1_000_000, cost_nano=1, input_tokens=1_000))
+    url = "/enterprise-router/preferences"
+    as_alice.post(f"{url}/organization/max-cost", {"value": "0.0002", "was": ""})
+    page = as_alice.get(url).content.decode()
+    # 1,000 tokens in and the 1,024 of its longest answer, at $0.10 a million.
+    assert "it could cost $0.0002 on the cheapest model now, cheap, so it is refused" in page
+    assert "In the end, the last request cost no more." in page
+    as_alice.post(f"{url}/organization/max-cost", {"value": "0.0003", "was": "0.0002"})
+    page = as_alice.get(url).content.decode()
+    assert "on the cheapest model now, cheap. " in page
+    assert "so it is refused" not in page
+
+
 @pytest.mark.parametrize("priority", Priority)
 def test_scores_are_shares_of_the_best(priority: Priority) -> None:
     best = Offer(estimate_nano=1, expected_ms=1, quality=100)

@@ -85,7 +85,7 @@ def test_undo_brings_the_former_value_back(browser: Client, cast: Cast) -> None:
 @pytest.mark.parametrize(
     ("url", "value", "said"),
     [
-        (COST, "five", "Enter dollars with a decimal point"),
+        (COST, "five", "Enter dollars as digits with a decimal point"),
         (COST, "-1", "above $0"),
         (f"{PAGE}/organization/max-latency", "20", "Enter 50 to 600,000 ms."),
         (f"{PAGE}/organization/priority", "luck", "Choose one of"),
