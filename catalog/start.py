@@ -63,8 +63,8 @@ def _create(user: User, request: HttpRequest, *, name: str, time_zone: str) -> t
     made = create_organization(name=name, owner=user, actor=actor, time_zone=time_zone)
     if settings.SANDBOX_URL:
         connect_sandbox(made.id, base_url=settings.SANDBOX_URL, actor=actor)
-    # Both scopes: the owner has no other key yet to make one with.
-    key = create_key(made.id, name=KEY_NAME, scopes=list(Scope), actor=actor, user=user)
+    # It goes into snippets and programs: calls alone, no settings.
+    key = create_key(made.id, name=KEY_NAME, scopes=[Scope.GATEWAY], actor=actor, user=user)
     return made.id, key.secret
 
 

@@ -54,6 +54,7 @@ def welcome(public_url: str, made: dict[str, Any]) -> str:
   Password      {made["password"]}
   Organization  {made["organization_id"]}
   API key       {made["api_key"]}
+                scopes gateway and admin: it can also change settings, and does not expire
 
   These are shown once; change the password after signing in. {first}
 

@@ -84,6 +84,7 @@ def test_the_key_stands_in_each_snippet_once_and_never_again(newcomer: Client) -
     (key,) = set(KEY.findall(page))
     assert len(KEY.findall(page)) == 4
     assert "You see the key once" in page
+    assert "changes no settings, and does not expire" in page
     assert "no-store" in first["Cache-Control"]
     again = newcomer.get(PAGE).content.decode()
     assert key not in again
@@ -91,6 +92,12 @@ def test_the_key_stands_in_each_snippet_once_and_never_again(newcomer: Client) -
     assert "Bearer $ROUTER_API_KEY" in again
     assert f"{key[:12]}…{key[-4:]}" in again
     assert "Create another key" in again
+
+
+def test_the_first_key_makes_calls_and_changes_nothing(newcomer: Client) -> None:
+    (key,) = set(KEY.findall(newcomer.get(PAGE).content.decode()))
+    headers = {"Authorization": f"Bearer {key}"}
+    assert Client(headers=headers).get("/api/providers").status_code == 403
 
 
 def test_the_session_never_holds_a_key_in_clear(newcomer: Client) -> None:
