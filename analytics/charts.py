@@ -191,6 +191,9 @@ def fallbacks(routes: Sequence[Route]) -> Figure:
             "x": [calls for _, calls in reversed(shown)],
             "y": [name for name, _ in reversed(shown)],
             "text": [count(calls) for _, calls in reversed(shown)],
+            "textangle": 0,
+            "textposition": "auto",
+            "cliponaxis": False,
             "marker": {"color": "$c1"},
             "hovertemplate": "%{y}: %{x:,}<extra></extra>",
         }

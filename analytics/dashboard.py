@@ -16,6 +16,7 @@ from django.views.decorators.http import require_safe
 
 from analytics import charts, holdings, selectors, series
 from analytics.call_files import FORMATS, export
+from analytics.comparison import compare, tells_fallbacks
 from analytics.filters import (
     ANYBODY,
     CUSTOM,
@@ -38,13 +39,15 @@ from analytics.overview import (
     by_provider,
     figures,
     merged,
-    provider_rows,
     total,
 )
 from analytics.sources import is_raw, is_slow
 from analytics.spans import Bars, bars, grain_of
 from analytics.tags import with_name
+from catalog.selectors import sandbox_slugs
 from lib.errors import RouterError
+from lib.figures import counted
+from lib.money import format_usd
 from tenancy.download import csv_lines, download
 from tenancy.pages import Member, MemberRequest, member_page, render_page, wants_fragment
 from tenancy.selectors import key_names, member_emails
@@ -237,7 +240,10 @@ def _results(request: MemberRequest, filters: Filters) -> dict[str, Any]:
     numbers = figures(tallies, was, latencies, merged(latencies_before))
     routes = series.routes(organization_id, asked)
     by_name = series.provider_latencies(organization_id, asked, {row.provider for row in rows})
-    query, ways = filters.query(), None if filters.providers else routes
+    lines, added = compare(by_provider(rows), by_name, routes if tells_fallbacks(filters) else None)
+    query = filters.query()
+    unpaid = sandbox_slugs(organization_id)
+    spent = sum(row.cost_nano for row in rows if row.provider in unpaid)
     return {
         "figures": [(one, _figure_link(one.name, filters)) for one in numbers],
         "spark": {"width": SPARK_WIDTH, "height": SPARK_HEIGHT},
@@ -258,12 +264,14 @@ def _results(request: MemberRequest, filters: Filters) -> dict[str, Any]:
             )
             for name, title in FIGURES.items()
         ],
-        "providers": [
-            (row, _here(alone), _requests(alone))
-            for row in provider_rows(by_provider(rows), by_name, ways)
-            for alone in [filters.but(providers=(row.provider,))]
+        "compared": [
+            (line, _here(alone), _requests(alone))
+            for line in lines
+            for alone in [filters.but(providers=(line.name or NOBODY,))]
         ],
-        "routes": [_route(route, filters) for route in routes[: charts.ROUTES_MAX]],
+        "added": added,
+        "unpaid": spent and format_usd(spent),
+        **_routes(routes, filters),
         "export": {kind: f"{PATH}/export?format={kind}&{query}" for kind in FORMATS},
         "all_requests": _requests(filters),
     }
@@ -274,6 +282,18 @@ def _notes(member: Member, filters: Filters) -> list[str]:
     kept = is_raw(filters) or filters.tags
     days = selectors.kept_days(member.organization_id) if kept else DAYS_MAX
     return lacks(filters, now=timezone.now(), zone=member.zone(), kept_days=days)
+
+
+def _routes(routes: Sequence[series.Route], filters: Filters) -> dict[str, Any]:
+    """The most frequent ways of falling back, and how many there are besides."""
+    rest = routes[charts.ROUTES_MAX :]
+    return {
+        "routes": [_route(route, filters) for route in routes[: charts.ROUTES_MAX]],
+        "more_routes": rest
+        and f"{len(rest):,} more route{'' if len(rest) == 1 else 's'},"
+        f" {counted(sum(route.calls for route in rest))}",
+        "all_fallbacks": _figure_link("fallbacks", filters),
+    }
 
 
 def _route(route: series.Route, filters: Filters) -> tuple[series.Route, str, str]:

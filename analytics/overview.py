@@ -1,4 +1,4 @@
-"""What the Analytics page says of its sums: six figures, the providers, where calls fell. Pure."""
+"""What the Analytics page says of its sums: six figures and their course. Pure."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from analytics.core import percentile_ms
-from analytics.series import Route, Sums
+from analytics.series import Sums
 from lib.figures import DASH, MINUS, count, counted, duration, percent, short
 from lib.money import format_usd
 
@@ -63,22 +63,6 @@ class Figure:
     tone: str
     note: str
     spark: str
-
-
-@dataclass(frozen=True, slots=True)
-class ProviderRow:
-    """One provider's line in the comparison; texts for people."""
-
-    provider: str
-    calls: str
-    success: str
-    p50: str
-    p95: str
-    p99: str
-    fallback: str
-    per_1k: str
-    cost: str
-    share: float
 
 
 def by_bar(rows: Iterable[Sums], count: int) -> list[Tally]:
@@ -228,54 +212,6 @@ def _tone(change: float, worse: int) -> str:
     if not worse:
         return ""
     return "bad" if change * worse > 0 else "good"
-
-
-def provider_rows(
-    tallies: Mapping[str, Tally],
-    latencies: Mapping[str, Mapping[int, int]],
-    routes: Sequence[Route] | None,
-) -> list[ProviderRow]:
-    """The comparison of providers, the dearest first; of one that lost every call too.
-
-    ``routes`` are None where only those that end at some providers are known: they do not tell what
-    went away from these.
-    """
-    lost = lost_by(routes or ())
-    spent = sum(one.cost_nano for one in tallies.values())
-    rows = []
-    every = {name: tallies.get(name, Tally()) for name in {*tallies, *lost} - {""}}
-    for provider, tally in sorted(every.items(), key=lambda item: (-item[1].cost_nano, item[0])):
-        buckets, away = latencies.get(provider, {}), lost.get(provider, 0)
-        rows.append(
-            ProviderRow(
-                provider=provider,
-                calls=count(tally.calls),
-                success=percent(tally.success_rate),
-                p50=duration(percentile_ms(buckets, 0.5)),
-                p95=duration(percentile_ms(buckets, 0.95)),
-                p99=duration(percentile_ms(buckets, 0.99)),
-                fallback=DASH if routes is None else percent(fallback_share(tally, away)),
-                per_1k=DASH if tally.nano_per_1k is None else format_usd(tally.nano_per_1k),
-                cost=format_usd(tally.cost_nano),
-                share=tally.cost_nano / spent if spent else 0.0,
-            )
-        )
-    return rows
-
-
-def lost_by(routes: Iterable[Route]) -> dict[str, int]:
-    """How many calls were tried at each provider first and went on to another."""
-    lost: dict[str, int] = {}
-    for route in routes:
-        lost[route.fallback_from] = lost.get(route.fallback_from, 0) + route.calls
-    return lost
-
-
-def fallback_share(tally: Tally, lost: int) -> float | None:
-    """Of the calls that were tried at a provider first, the share that went on to another."""
-    # Tried first here: ended here at once, or lost to another.
-    first = tally.calls - tally.fallbacks + lost
-    return lost / first if first > 0 else None
 
 
 def sparkline(course: Sequence[float | None]) -> str:

@@ -9,8 +9,9 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from analytics import series
+from analytics.comparison import fallback_share, lost_by
 from analytics.filters import read_filters
-from analytics.overview import Tally, by_provider, fallback_share, lost_by
+from analytics.overview import Tally, by_provider
 from analytics.spans import Bars
 
 RANGE = "24h"

@@ -26,6 +26,12 @@ def provider_slugs(organization_id: UUID) -> dict[str, str]:
     return dict(rows.values_list("slug", "name"))
 
 
+def sandbox_slugs(organization_id: UUID) -> set[str]:
+    """The providers whose answers are made up, and whose prices nobody charges."""
+    rows = Provider.objects.filter(organization_id=organization_id, is_sandbox=True)
+    return set(rows.values_list("slug", flat=True))
+
+
 def provider(organization_id: UUID, slug: str) -> Provider | None:
     """The provider of that slug."""
     return Provider.objects.filter(organization_id=organization_id, slug=slug).first()

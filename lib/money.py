@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from decimal import Decimal, InvalidOperation
 
 NANO_PER_USD = 10**9
@@ -13,6 +14,7 @@ _THOUSANDS = re.compile(r"[1-9][0-9]{0,2}(,[0-9]{3})+(\.[0-9]*)?")
 _TYPED = re.compile(r"-?([0-9]+\.?[0-9]*|\.[0-9]+)", re.ASCII)
 _WHOLE_DIGITS_MAX = 9
 _SHOWN_NANO_MIN = 1_000
+_COLUMN_DECIMALS_MAX = 6
 
 
 def without_thousands(text: str) -> str:
@@ -128,3 +130,24 @@ def format_usd(nano: int, *, exact: bool = False) -> str:
     whole, rest = divmod((amount + unit // 2) // unit, 10**decimals)
     places = f"{rest:0{decimals}d}".rstrip("0").ljust(2, "0")
     return f"{sign}${whole:,}.{places}"
+
+
+def format_column(amounts: Sequence[int | None]) -> list[str]:
+    """Dollars below each other, with as many decimals in each: ``$0.2200``, ``$0.0770``.
+
+    To the cent where the largest is a dollar or more, else four digits of it. What would read as
+    zero is ``<$0.01``; None is a dash.
+    """
+    largest = max((abs(amount) for amount in amounts if amount), default=NANO_PER_USD)
+    decimals = 2
+    if largest < NANO_PER_USD:
+        decimals = max(2, min(_COLUMN_DECIMALS_MAX, 13 - len(str(largest))))
+    return ["\N{EN DASH}" if amount is None else _fixed(amount, decimals) for amount in amounts]
+
+
+def _fixed(nano: int, decimals: int) -> str:
+    sign, unit = "-" if nano < 0 else "", 10 ** (9 - decimals)
+    rounded = (abs(nano) + unit // 2) // unit
+    below = "<" if nano and not rounded else ""
+    whole, rest = divmod(rounded or bool(nano), 10**decimals)
+    return f"{sign}{below}${whole:,}.{rest:0{decimals}d}"

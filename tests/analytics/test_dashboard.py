@@ -10,12 +10,15 @@ from django.conf import settings
 from django.test import Client
 from django.utils import timezone
 
+from analytics import charts
+from analytics.comparison import HIDDEN, compare
 from analytics.dashboard import FIGURES
 from analytics.ledger import Ledger
-from analytics.overview import provider_rows
 from analytics.provider_day import provider_days
 from analytics.series import Route
+from catalog.services import connect_sandbox
 from lib.figures import DASH, count, percent
+from tenancy.core import SYSTEM
 from tenancy.scope import tenant_scope
 from tests.analytics.rows import after_fallback, failed, refused, row
 from tests.conftest import Cast, signed_in
@@ -82,25 +85,105 @@ def test_nothing_yet_leads_to_the_first_request(as_alice: Client) -> None:
     assert 'href="/get-started"' in html
 
 
+def lines(cast: Cast, query: str = "range=24h") -> dict[str, Any]:
+    return {line.name: line for line, *_ in page(cast, query).context["compared"]}
+
+
 def test_providers_read_the_same_on_both_pages(calls: Cast) -> None:
-    rows = {row.provider: row for row, *_ in page(calls).context["providers"]}
+    rows = lines(calls)
     with tenant_scope(calls.acme.id):
         days = provider_days(calls.acme.id, timezone.now())
-    assert set(rows) == set(days) == {"sandbox", "sandbox-claude"}
-    for slug, shown in rows.items():
-        day = days[slug]
+    assert set(rows) - {""} == set(days) == {"sandbox", "sandbox-claude"}
+    for slug, day in days.items():
+        shown = rows[slug]
         told = (count(day.calls), percent(day.success), percent(day.fell_back))
         assert told == (shown.calls, shown.success, shown.fallback)
     # Of the four that were tried there first, two went on to another.
     assert rows["sandbox"].success == "100%"
-    assert rows["sandbox"].fallback == "50.00%"
-    # Of calls that ended there alone, nobody can say what went away from there.
-    (alone,) = (one for one, *_ in page(calls, "range=24h&provider=sandbox").context["providers"])
-    assert alone.fallback == DASH
-    lost = provider_rows({}, {}, [Route("groq", "openai", 3)])
-    assert [(one.provider, one.calls, one.success, one.fallback) for one in lost] == [
+    assert (rows["sandbox"].fallback, rows["sandbox"].why[:6]) == ("50.00%", "2 of 4")
+    found, _ = compare({}, {}, [Route("groq", "openai", 3)])
+    assert [(one.name, one.calls, one.success, one.fallback) for one in found] == [
         ("groq", "0", DASH, "100%")
     ]
+
+
+@pytest.mark.parametrize(
+    ("query", "is_known"),
+    [
+        ("", True),
+        ("&tag.team=legal&results=now", True),
+        ("&provider=sandbox&provider=sandbox-claude", False),
+        ("&model=sandbox-large", False),
+        ("&status=ok", False),
+        ("&status=fallback", False),
+        ("&fallback_from=sandbox", False),
+    ],
+)
+def test_fell_back_means_one_thing_or_is_not_said(calls: Cast, query: str, is_known: bool) -> None:
+    told = [line.why for name, line in lines(calls, f"range=24h{query}").items() if name]
+    assert told
+    assert [why != HIDDEN for why in told] == [is_known] * len(told)
+
+
+@pytest.mark.parametrize(
+    "query", ["range=24h", "range=24h&status=failed", "range=7d&provider=sandbox"]
+)
+def test_the_lines_add_up_to_the_key_figures(calls: Cast, query: str) -> None:
+    context = page(calls, query).context
+    figures = {one.name: one.value for one, _ in context["figures"]}
+    rows, added = [line for line, *_ in context["compared"]], context["added"]
+    assert sum(int(line.calls) for line in rows) == int(added.calls) == int(figures["requests"])
+    costs = [usd(line.cost) for line in rows]
+    # Each is rounded by itself.
+    assert sum(costs) == pytest.approx(usd(added.cost), abs=len(costs) * 0.5e-6)
+    assert usd(added.cost) == pytest.approx(usd(figures["spend"]), rel=0.05)
+    told = (added.success, added.p95, added.fallback)
+    assert told == (figures["success"], figures["p95"], figures["fallbacks"])
+    assert len({line.cost.partition(".")[2].__len__() for line in [*rows, added]}) == 1
+
+
+def usd(text: str) -> float:
+    return float(text.strip("$"))
+
+
+def test_what_nobody_answered_is_a_line_that_leads_to_it(calls: Cast) -> None:
+    html = page(calls).content.decode()
+    assert ">No provider</a></th>" in html
+    found = [
+        (line.calls, there) for line, _, there in page(calls).context["compared"] if not line.name
+    ]
+    assert found == [("2", "/requests?range=24h&provider=~none")]
+
+
+def test_money_that_nobody_charges_is_said_under_spend(calls: Cast) -> None:
+    assert "sandbox, which nobody charges" not in page(calls).content.decode()
+    with tenant_scope(calls.acme.id):
+        connect_sandbox(calls.acme.id, base_url="http://127.0.0.1:9", actor=SYSTEM)
+    ledger = Ledger(settings.DATABASE_INGEST_URL)
+    ledger.write([row(calls.acme.id, time.time_ns() // 1_000_000, chance=9, provider="openai")])
+    ledger.close()
+    # Three answers came from the sandbox; the fourth is paid.
+    assert page(calls).context["unpaid"] == "$0.0011"
+    assert "sandbox, which nobody charges" in page(calls).content.decode()
+
+
+def test_routes_that_are_not_listed_are_counted(calls: Cast) -> None:
+    assert "more route" not in page(calls).content.decode()
+    now_ms = time.time_ns() // 1_000_000
+    ledger = Ledger(settings.DATABASE_INGEST_URL)
+    ledger.write(
+        [
+            after_fallback(calls.acme.id, now_ms - 9000, chance=20 + i, provider=f"other-{i % 9}")
+            for i in range(18)
+        ]
+    )
+    ledger.close()
+    shown = page(calls)
+    assert len(shown.context["routes"]) == charts.ROUTES_MAX
+    assert shown.context["more_routes"] == "3 more routes, 4 requests"
+    assert "And 3 more routes, 4 requests." in shown.content.decode()
+    figure = signed_in(calls.alice).get(f"{PATH}/fig/fallbacks.json?range=24h").json()
+    assert figure["data"][0]["textangle"] == 0
 
 
 @pytest.mark.parametrize(
@@ -133,7 +216,7 @@ def test_every_number_leads_to_as_many_requests(calls: Cast, query: str) -> None
         "fallbacks": totals["fallbacks"].note.partition(" ")[0],
     }
     expected = [(link, calls_of[one.name]) for one, link in shown["figures"] if one.name != "p95"]
-    expected += [(there, row.calls) for row, _, there in shown["providers"]]
+    expected += [(there, line.calls) for line, _, there in shown["compared"]]
     expected += [(link, count) for _, link, count in shown["routes"]]
     wrong = {}
     for link, number in expected:

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lib.money import dollars, format_usd, nano_from_usd, usd_from_nano
+from lib.figures import DASH
+from lib.money import dollars, format_column, format_usd, nano_from_usd, usd_from_nano
 
 AMOUNTS = st.integers(-9_000_000 * 10**9, 9_000_000 * 10**9)
 
@@ -100,3 +101,20 @@ def test_headers_take_plain_decimals() -> None:
         "12.5",
         "-0.000000001",
     ]
+
+
+def test_a_column_has_one_precision() -> None:
+    amounts = [220_000_000, 77_000_000, 63_000, 0, None]
+    assert format_column(amounts) == ["$0.2200", "$0.0770", "$0.0001", "$0.0000", DASH]
+    assert format_column([1_204_500_000_000, 77_000_000, 63_000]) == [
+        "$1,204.50",
+        "$0.08",
+        "<$0.01",
+    ]
+    assert format_column([0]) == ["$0.00"]
+
+
+@given(AMOUNTS)
+def test_what_stands_alone_in_a_column_reads_as_itself(nano: int) -> None:
+    (shown,) = format_column([nano])
+    assert ("<" in shown or float(shown.replace("$", "").replace(",", "")) != 0) == (nano != 0)
