@@ -21,6 +21,8 @@ from tenancy.selectors import organization
 
 router = Router(tags=["calls"])
 
+LIMIT_MAX = 200
+
 
 @router.get(
     "",
@@ -35,8 +37,11 @@ def list_calls(
     cursor: Annotated[
         str, Query(description="next_cursor of the page before.", examples=[CURSOR])
     ] = "",
+    limit: Annotated[int, Query(ge=1, le=LIMIT_MAX, description="How many a page has.")] = (
+        call_selectors.PAGE_CALLS
+    ),
 ) -> dict[str, Any]:
-    """Calls of the organization, newest first, 50 a page; the same filters as on the page.
+    """Calls of the organization, newest first; the same filters as on the page.
 
     Days are those of the organization's time zone. For the failures of a key in one week:
     `GET /api/calls?range=7d&status=failed&key=01a1fd96-5bb7-7952-a09f-76b5a170b338`.
@@ -44,7 +49,9 @@ def list_calls(
     organization_id = holder(request).organization_id
     filters = _filters(request, organization_id)
     guide = call_selectors.slots(organization_id, filters) if filters.narrowed else None
-    page = call_selectors.call_page(organization_id, filters, guide=guide, older=_cursor(cursor))
+    page = call_selectors.call_page(
+        organization_id, filters, guide=guide, older=_cursor(cursor), size=limit
+    )
     return {
         "data": [_told(call) for call in page.calls],
         "next_cursor": str(page.older) if page.older else None,

@@ -158,18 +158,18 @@ def call_page(
     guide: Sequence[Slot] | None = None,
     older: Cursor | None = None,
     newer: Cursor | None = None,
+    size: int = PAGE_CALLS,
 ) -> CallPage:
-    """Fifty calls: the newest, those just older than a cursor, or those just newer than one.
+    """Some calls: the newest, those just older than a cursor, or those just newer than one.
 
     ``guide`` is what ``slots`` said of the same filters; without it the whole time is walked.
     """
-    wanted = PAGE_CALLS + 1
-    page = _read(organization_id, filters, guide, wanted, older=older, newer=newer)
-    more = len(page) > PAGE_CALLS
+    page = _read(organization_id, filters, guide, size + 1, older=older, newer=newer)
+    more = len(page) > size
     if newer is not None:
         rows = page[1:] if more else page
         return CallPage(rows, _at(rows, -1), _at(rows, 0) if more else None)
-    rows = page[:PAGE_CALLS]
+    rows = page[:size]
     return CallPage(rows, _at(rows, -1) if more else None, _at(rows, 0) if older else None)
 
 

@@ -110,7 +110,7 @@ class CallOut(Schema):
 class CallPageOut(Schema):
     """A page of calls, newest first."""
 
-    data: list[CallOut] = Field(description="At most 50 calls.")
+    data: list[CallOut] = Field(description="As many as limit asks for, at most.")
     next_cursor: str | None = Field(
         description="Pass as ?cursor= for the next page; null on the last one.", examples=[CURSOR]
     )

@@ -3,15 +3,17 @@
 1. A body larger than ``API_BODY_BYTES_MAX`` is refused before anything reads it (413).
 2. A POST with an ``Idempotency-Key`` is carried out once; see ``tenancy.idempotency``. One that
    only asks another server may be repeated as it is, and no transaction waits for its answer.
-3. Whatever is refused, by us or by the framework, is a problem object (RFC 9457).
-4. The description carries what these rules add to each operation; see ``project.openapi``.
+3. A query parameter that an operation does not describe is refused, not left out of account (422).
+4. Whatever is refused, by us or by the framework, is a problem object (RFC 9457).
+5. The description carries what these rules add to each operation; see ``project.openapi``.
 """
 
 from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterable, Sequence
 from functools import wraps
 from http import HTTPStatus
 from typing import Any
@@ -36,6 +38,10 @@ IDEMPOTENCY_KEY = "Idempotency-Key"
 PROBLEM = "application/problem+json"
 
 _MAKES_NOTHING = ("/test", "/verify")
+# A place in Django's routes: the description writes {call_id} for it.
+_PLACE = re.compile(r"<(?:\w+:)?(\w+)>")
+# A name such as tag.<name> stands for every name with this beginning.
+_ANY_NAME = "<name>"
 
 View = Callable[..., HttpResponseBase]
 
@@ -57,6 +63,19 @@ class RestAPI(NinjaAPI):
         if self._described is None:
             self._described = complete(super().get_openapi_schema(**options))
         return self._described
+
+    def create_temporal_response(self, request: HttpRequest) -> HttpResponse:
+        """Asked once the key holds and before values are read: here unknown names are refused."""
+        if request.GET:
+            _check_names(request.GET, self._query_names(request))
+        return super().create_temporal_response(request)
+
+    def _query_names(self, request: HttpRequest) -> list[str]:
+        """The query parameters that the description has for the request's operation."""
+        assert request.resolver_match is not None
+        path = "/" + _PLACE.sub(r"{\1}", request.resolver_match.route)
+        operation = self.get_openapi_schema()["paths"][path][(request.method or "").lower()]
+        return [one["name"] for one in operation.get("parameters", []) if one["in"] == "query"]
 
     def get_openapi_operation_id(self, operation: Operation) -> str:
         """The function's name: generated clients keep theirs when a module moves."""
@@ -133,6 +152,20 @@ def _check_size(request: HttpRequest) -> None:
             HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
             "request_too_large",
             f"A body has at most {API_BODY_BYTES_MAX:,} bytes here.",
+        )
+
+
+def _check_names(asked: Iterable[str], known: Sequence[str]) -> None:
+    starts = tuple(name.removesuffix(_ANY_NAME) for name in known if name.endswith(_ANY_NAME))
+    for name in asked:
+        if name in known or any(name.startswith(start) and name != start for start in starts):
+            continue
+        there_are = f"There are: {', '.join(known)}." if known else "It takes none."
+        raise RouterError(
+            HTTPStatus.UNPROCESSABLE_ENTITY,
+            "unknown_parameter",
+            f'"{name[:80]}" is no query parameter of this operation. {there_are}',
+            param=name[:80],
         )
 
 

@@ -222,3 +222,39 @@ def test_the_number_of_queries_does_not_grow_with_the_page(
     write(*[row(cast.acme.id, ms(i), chance=i) for i in range(40)])
     with django_assert_max_num_queries(16):
         assert len(ask()["data"]) == 40
+
+
+@pytest.mark.parametrize("limit", ["2", "200"])
+def test_a_page_has_as_many_as_asked_for(ask: Ask, write: Write, cast: Cast, limit: str) -> None:
+    made = write(*(row(cast.acme.id, ms(ago=n * 1000), chance=n) for n in range(3)))
+    page = ask(limit=limit)
+    assert ids(page) == made[: int(limit)]
+    rest = ids(ask(limit=limit, cursor=page["next_cursor"])) if page["next_cursor"] else []
+    assert ids(page) + rest == made
+
+
+@pytest.mark.parametrize("limit", ["0", "-1", "201", "many"])
+def test_a_page_of_another_size_is_refused(ask: Ask, limit: str) -> None:
+    assert ask(limit=limit, expect=422)["field"] == "limit"
+
+
+@pytest.mark.parametrize(
+    ("path", "name", "known"),
+    [
+        (CALLS, "provder", "cursor, limit, tag.<name>."),
+        (CALLS, "tag.", "tag.<name>."),
+        (CALLS, "tag", "tag.<name>."),
+        ("/api/analytics/summary", "provder", "There are: range, from, to, provider,"),
+        ("/api/analytics/summary", "grain", "There are: range,"),
+        ("/api/members", "limit", "There are: "),
+        ("/api/preferences", "limit", "It takes none."),
+        (f"{CALLS}/{UUID(int=0)}", "full", "It takes none."),
+    ],
+)
+def test_a_query_parameter_that_nobody_reads_is_refused(
+    ask: Ask, path: str, name: str, known: str
+) -> None:
+    told = ask(path, expect=422, **{name: "x"})
+    assert (told["code"], told["field"]) == ("unknown_parameter", name)
+    assert known in told["detail"]
+    assert ask(path, bearer="er_live_unknown", expect=401, **{name: "x"})
