@@ -187,14 +187,12 @@ def outcome_of(
     """What the call's record tells of it."""
     record = gateway.record
     used = record.usage if record else None
-    decision = record.decision.explain() if record and record.decision else {}
-    decision["attempts"] = record.attempts if record else []
     told = Told(
         status=gateway.status,
         error_code=gateway.error_code,
         input_tokens=used.input_tokens if used else 0,
         output_tokens=used.output_tokens if used else 0,
-        decision=decision,
+        decision=record.explain() if record else {},
     )
     story = tell(told)
     answered = record.answered_by.deployment if record and record.answered_by else None

@@ -55,7 +55,8 @@ def decide(
         (out if candidate.reason else kept).append(candidate)
     wants_count = not call.counted and any(c.reason in _COUNT_MAY_CHANGE for c in out)
     if not kept:
-        refusal = refuse(call, out, wanted, served=served)
+        held = _held_by_a_block(call, out, wanted)
+        refusal = refuse(call, out, wanted, served=served, only_blocked=held)
         return replace(refusal, wants_count=wants_count)
     ranked = kept if len(kept) == 1 else _rank(kept, wanted)
     return Decision(
@@ -64,6 +65,16 @@ def decide(
 
 
 _COUNT_MAY_CHANGE = frozenset({"max_cost", "context_window"})
+
+
+def _held_by_a_block(call: Call, out: Sequence[Candidate], wanted: Preferences) -> list[Candidate]:
+    """Those that would answer if their provider were not blocked."""
+    unblocked = replace(wanted, blocked_providers=frozenset())
+    return [
+        c
+        for c in out
+        if c.reason == "blocked" and not _why_not(call, c.deployment, unblocked, c.p95_ms)[0]
+    ]
 
 
 def _judge(

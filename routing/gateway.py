@@ -44,7 +44,7 @@ from routing.replies import as_error, bug, error_reply
 from routing.snapshot import DatabaseDown, Key, Snapshot, SnapshotStore
 from routing.tape import Keeper, Tape
 from routing.wire.base import Request
-from routing.wire.request import parse_chat, parse_embeddings
+from routing.wire.request import model_asked, parse_chat, parse_embeddings
 
 log = logging.getLogger(__name__)
 
@@ -178,7 +178,11 @@ class Gateway:
     async def _serve(
         self, incoming: Incoming, caller: Caller, record: Record, began_ns: int
     ) -> Reply:
-        request = _PARSE[record.operation](incoming.body)
+        try:
+            request = _PARSE[record.operation](incoming.body)
+        except RouterError:
+            record.model_requested = model_asked(incoming.body)
+            raise
         record.model_requested = request.model
         record.stream = request.stream
         record.prompt_estimate = prompt_estimate(request)
@@ -289,6 +293,7 @@ class Gateway:
                 candidate, wait_s = plan.send(outcome)
             except StopIteration:
                 return outcome
+            record.pass_over(decision.ranked, candidate)
 
     # 6. Write down
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -41,6 +43,23 @@ class Record:
     waited_ns: int = 0
     admitted: bool = False
 
+    def pass_over(self, ranked: Sequence[Candidate], turn: Candidate) -> None:
+        """Notes who stands before ``turn`` and is left out, since its provider failed already."""
+        told = {(a["provider"], a["model"]) for a in (*self.attempts, *self.passed_over)}
+        failures = Counter(a["provider"] for a in self.attempts)
+        for candidate in ranked[: ranked.index(turn)]:
+            provider, model = candidate.deployment.provider, candidate.deployment.model
+            if (provider, model) not in told:
+                times = {0: "", 1: " once"}.get(failures[provider], " twice")
+                self.passed_over.append(
+                    {
+                        "provider": provider,
+                        "model": model,
+                        "error": "provider_failed",
+                        "message": f"Its provider had failed{times}.",
+                    }
+                )
+
     def admission(self, candidate: Candidate) -> bytes:
         """The record before dispatch: enough to settle the call should the process die now."""
         self.admitted = True
@@ -64,14 +83,19 @@ class Record:
             }
         )
 
-    def outcome(self, *, status: int, error_code: str, latency_ms: int, overhead_us: int) -> bytes:
-        """The record after the call: the ledger's row, all of it."""
-        usage = self.usage or Usage()
-        answered = self.answered_by.deployment if self.answered_by else None
+    def explain(self) -> dict[str, Any]:
+        """The decision with what came of it, as the ledger keeps it."""
         decision = self.decision.explain() if self.decision else {}
         decision["attempts"] = self.attempts
         if self.passed_over:
             decision["passed_over"] = self.passed_over
+        return decision
+
+    def outcome(self, *, status: int, error_code: str, latency_ms: int, overhead_us: int) -> bytes:
+        """The record after the call: the ledger's row, all of it."""
+        usage = self.usage or Usage()
+        answered = self.answered_by.deployment if self.answered_by else None
+        decision = self.explain()
         policy = decision.get("policy")
         return orjson.dumps(
             {

@@ -13,22 +13,31 @@ NAMED_MAX = 8
 
 
 def refuse(
-    call: Call, out: Sequence[Candidate], wanted: Preferences, *, served: Sequence[str]
+    call: Call,
+    out: Sequence[Candidate],
+    wanted: Preferences,
+    *,
+    served: Sequence[str],
+    only_blocked: Sequence[Candidate] = (),
 ) -> Refusal:
     """The refusal for a call that no candidate may answer.
 
     When candidates fell out for several reasons, the one that came furthest through the filters
-    names the error, since mending it is enough; the message counts the rest.
+    names the error, since mending it is enough; the message counts the rest. Where that is setting
+    something up, and without a block ``only_blocked`` would answer as they are, the block names it.
     """
     if not out:
         return _unknown_model(call, served)
-    furthest = max(out, key=lambda c: _ORDER.index(c.reason)).reason
+    named = max(out, key=lambda c: _ORDER.index(c.reason)).reason
+    in_question = [c for c in out if c.reason == named]
+    if only_blocked and named in _SET_UP:
+        named, in_question = "blocked", list(only_blocked)
     counts = Counter(c.reason for c in out)
-    refusal = _TABLE[furthest](call, [c for c in out if c.reason == furthest], wanted)
-    others = sum(n for reason, n in counts.items() if reason != furthest)
+    refusal = _TABLE[named](call, in_question, wanted)
+    others = sum(n for reason, n in counts.items() if reason != named)
     message = refusal.message
     if others:
-        listed = ", ".join(f"{n} {_WORDS[r]}" for r, n in counts.items() if r != furthest)
+        listed = ", ".join(f"{n} {_WORDS[r]}" for r, n in counts.items() if r != named)
         message += f" ({others} more fell out: {listed}.)"
     return Refusal(
         status=refusal.status,
@@ -56,6 +65,8 @@ _ORDER = (
     "max_cost",
     "max_latency",
 )
+# What whoever administers providers mends, as a block; the rest a caller can change.
+_SET_UP = frozenset({"not_local", "no_credential", "no_price"})
 _WORDS = {
     "operation": "for another endpoint",
     "blocked": "blocked",
@@ -102,7 +113,7 @@ def _blocked(call: Call, out: Sequence[Candidate], wanted: Preferences) -> Refus
     return Refusal(
         403,
         "provider_blocked",
-        f'"{call.model}" is served only by blocked providers: {names}. '
+        f'"{call.model}" can be answered only by blocked providers: {names}. '
         "Unblock one under Preferences, or ask for another model.",
         type="permission_error",
     )

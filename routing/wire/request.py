@@ -145,10 +145,15 @@ class _MediaMessage(msgspec.Struct):
     content: Any = None
 
 
+class _Named(msgspec.Struct):
+    model: str
+
+
 _ANY = msgspec.json.Decoder()
 _FIELDS = msgspec.json.Decoder(Fields)
 _CHAT = msgspec.json.Decoder(_Chat)
 _EMBEDDINGS = msgspec.json.Decoder(_Embeddings)
+_NAMED = msgspec.json.Decoder(_Named)
 _MEDIA = msgspec.json.Decoder(list[_MediaMessage])
 
 
@@ -211,6 +216,14 @@ def parse_embeddings(raw: bytes) -> EmbeddingsRequest:
     if not found.input:
         raise _invalid("input", "'input' is empty. Send a text or a list of texts.", "empty_array")
     return EmbeddingsRequest(raw, found.model, len(raw), count, tokens, found.user)
+
+
+def model_asked(raw: bytes) -> str:
+    """The model that a body asks for, be the rest of it wrong; empty where it names none."""
+    try:
+        return decode_part(_NAMED, raw).model[:MODEL_CHARS_MAX]
+    except RouterError:
+        return ""
 
 
 def decode_part(decoder: msgspec.json.Decoder[_T], raw: bytes | msgspec.Raw) -> _T:

@@ -152,6 +152,29 @@ def test_streaming_that_is_not_offered_is_a_capability() -> None:
     assert "streaming" in refusal.message
 
 
+@pytest.mark.parametrize("beside", ["no_price", "no_credential", "max_cost"])
+def test_a_block_is_named_before_what_is_not_set_up_where_its_end_is_enough(beside: str) -> None:
+    other = {
+        "no_price": deployment("bare", price=None),
+        "no_credential": deployment("bare", target=None),
+        "max_cost": deployment("bare", price=price(1000, 1000)),
+    }[beside]
+    wanted = wishes(max_cost_nano=10**6, blocked_providers=frozenset({"d1", "dear"}))
+    dear = deployment("dear", price=price(1000, 1000))
+    refusal = ask([deployment(), dear, other], wanted)
+    assert isinstance(refusal, Refusal)
+    if beside == "max_cost":
+        # This the caller can mend alone.
+        assert refusal.code == "max_cost_exceeded"
+        return
+    assert refusal.code == "provider_blocked"
+    assert "blocked providers: d1. Unblock one" in refusal.message
+    # Without its block the dear one would fall out all the same.
+    still = ask([dear, other], wanted)
+    assert isinstance(still, Refusal)
+    assert still.code != "provider_blocked"
+
+
 @pytest.mark.parametrize(
     ("fields", "limit", "fits"),
     [

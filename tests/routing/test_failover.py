@@ -150,6 +150,22 @@ async def test_a_refused_credential_is_not_tried_at_the_providers_other_models(
     assert (await models_asked(house))[0] == "sandbox-fast"
     providers = [a["provider"] for a in house.last["decision"]["attempts"]]
     assert providers == ["sandbox", "two"]
+    (first, *_) = house.last["decision"]["passed_over"]
+    assert first["message"] == "Its provider had failed once."
+
+
+async def test_who_is_left_out_since_its_provider_failed_is_written_down(house: House) -> None:
+    headers = COST_FIRST | {"x-router-providers": "sandbox,two"}
+    await house.chat("auto", headers=headers)
+    ranked = [(c["provider"], c["model"]) for c in house.last["decision"]["candidates"]]
+    assert "passed_over" not in house.last["decision"]
+    two = next(place for place, (provider, _) in enumerate(ranked) if provider == "two")
+    for _, model in ranked[:2]:
+        await house.fault(model, status=429, error_rate=1)
+    assert (await house.chat("auto", headers=headers)).headers["x-router-provider"] == "two"
+    left_out = house.last["decision"]["passed_over"]
+    assert [(one["provider"], one["model"]) for one in left_out] == ranked[2:two] != []
+    assert {one["message"] for one in left_out} == {"Its provider had failed twice."}
 
 
 CUTS: dict[str, tuple[str, dict[str, Any]]] = {

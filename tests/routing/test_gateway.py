@@ -215,6 +215,23 @@ async def test_an_error_has_its_own_code_and_calls_nobody(house: House, name: st
     assert ("x-router-call-id" in answer.headers) is bool(rows)
 
 
+@pytest.mark.parametrize(
+    ("body", "asked"),
+    [
+        (HELLO | {"max_tokens": -5}, "sandbox-fast"),
+        (HELLO | {"messages": []}, "sandbox-fast"),
+        (HELLO | {"model": "x" * 300}, "x" * 256),
+        (HELLO | {"model": 5}, ""),
+        (b'{"model": "auto"', ""),
+    ],
+)
+async def test_a_request_that_cannot_be_read_still_names_its_model(
+    house: House, body: Any, asked: str
+) -> None:
+    assert (await house.post(body)).status == 400
+    assert house.last["model_requested"] == asked
+
+
 async def test_the_maximum_cost_refuses_before_the_call_and_says_the_figures(house: House) -> None:
     refused = await house.chat(max_tokens=1000, headers={"x-router-max-cost": "0.000399"})
     assert refused.code == "max_cost_exceeded"
