@@ -93,7 +93,7 @@ def check_slug(slug: str) -> None:
     if slug in RESERVED_SLUGS or not _SLUG.fullmatch(slug):
         raise invalid(
             "slug",
-            "A slug is 1 to 40 letters, digits, - and _, and neither new nor presets.",
+            "Write 1 to 40 letters, digits, - and _, without blanks; not new, not presets.",
         )
 
 

@@ -109,6 +109,12 @@ def dollars(nano: int) -> str:
     return f"-{text}" if nano < 0 else text
 
 
+def two_places(text: str) -> str:
+    """The text of ``dollars`` as a price reads: ``0.6`` as ``0.60``, ``1204`` as ``1,204.00``."""
+    whole, _, rest = text.partition(".")
+    return f"{int(whole):,}.{rest.ljust(2, '0')}" if text else ""
+
+
 def format_usd(nano: int, *, exact: bool = False) -> str:
     """Dollars for people: ``$1,204.50``, ``$0.0041``, ``<$0.000001``.
 

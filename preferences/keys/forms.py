@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -11,7 +11,9 @@ from zoneinfo import ZoneInfo
 
 from lib.errors import RouterError
 from tenancy.core import Scope
+from tenancy.key_services import key_version
 from tenancy.models import ApiKey
+from tenancy.versions import CHANGED_MEANWHILE, differences
 
 # How a form says when a key ends; "at" is the moment typed beside it.
 EXPIRIES = {
@@ -40,7 +42,11 @@ _LOCAL = "%Y-%m-%dT%H:%M"
 
 @dataclass(frozen=True, slots=True)
 class KeyForm:
-    """A key as it is typed. ``errors`` are messages by field."""
+    """A key as it is typed. ``errors`` are messages by field.
+
+    ``version`` is that of the key which its author saw; ``overtaken`` that somebody else changed
+    the key since, and ``theirs`` what it says now where it differs.
+    """
 
     name: str = ""
     scopes: tuple[str, ...] = (Scope.GATEWAY.value,)
@@ -49,6 +55,32 @@ class KeyForm:
     networks: str = ""
     holder: str = ""
     errors: Mapping[str, str] = field(default_factory=dict)
+    version: str = ""
+    overtaken: bool = False
+    theirs: Sequence[tuple[str, str]] = ()
+
+    def refused(self, why: RouterError, stored: KeyForm, *, holder: str) -> KeyForm:
+        """With the message at its field, or with what is ``stored`` since somebody changed it.
+
+        ``holder`` is the stored holder in words.
+        """
+        if why.code != CHANGED_MEANWHILE:
+            return replace(self, errors={why.param or "name": why.message})
+        theirs = differences(_LABELS, self._told(), {**stored._told()})
+        if self.holder != stored.holder:
+            theirs = (*theirs, ("Acts for", holder))
+        return replace(self, version=stored.version, overtaken=True, theirs=theirs)
+
+    def _told(self) -> dict[str, str]:
+        ends = self.expires_at.replace("T", " ") if self.expires == "at" else ""
+        return {
+            "name": self.name.strip(),
+            "expires": ends or EXPIRIES.get(self.expires, ""),
+            "networks": ", ".join(read_networks(self.networks)),
+        }
+
+
+_LABELS = {"name": "Name", "expires": "Expires", "networks": "Allowed networks"}
 
 
 def read_form(posted: Any) -> KeyForm:
@@ -60,6 +92,7 @@ def read_form(posted: Any) -> KeyForm:
         expires_at=posted.get("expires_at", ""),
         networks=posted.get("networks", ""),
         holder=posted.get("holder", ""),
+        version=posted.get("version", ""),
     )
 
 
@@ -73,6 +106,7 @@ def form_of(key: ApiKey, zone: ZoneInfo) -> KeyForm:
         expires_at=ends.astimezone(zone).strftime(_LOCAL) if ends else "",
         networks="\n".join(key.allowed_networks),
         holder=str(key.user_id) if key.user_id else "",
+        version=key_version(key),
     )
 
 

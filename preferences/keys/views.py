@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
 from http import HTTPStatus
@@ -61,6 +62,7 @@ from tenancy.key_services import edit_key, member_user
 from tenancy.models import ApiKey, new_id
 from tenancy.pages import MemberRequest, keep_fragments_apart, member_page, render_page
 from tenancy.services import NewKey, create_key, revoke_key, rotate_key
+from tenancy.versions import page_status
 
 LIST = "/api-keys"
 STATES = {
@@ -157,10 +159,13 @@ def key_page_view(request: MemberRequest, key_id: UUID) -> HttpResponse:
             user_id = read_holder(form.holder)
             if user_id != key.user_id:
                 changes["user"] = member_user(member.organization_id, user_id, param="user_id")
-        edit_key(member.organization_id, key.id, changes, actor=member.actor(request))
+        match, actor = form.version or None, member.actor(request)
+        edit_key(member.organization_id, key.id, changes, actor=actor, match=match)
     except RouterError as why:
-        refused = replace(form, errors={why.param or "name": why.message})
-        return _key(request, key, form=refused, status=why.status)
+        key = key_for(member, key_id)
+        holder = key.user.email if key.user else "the organization"
+        refused = form.refused(why, form_of(key, member.zone()), holder=holder)
+        return _key(request, key, form=refused, status=page_status(why))
     messages.success(request, "Saved. It holds from the next call on.")
     return HttpResponseRedirect(f"{LIST}/{key.id}")
 
@@ -175,17 +180,17 @@ def key_wishes(request: MemberRequest, key_id: UUID) -> HttpResponse:
     try:
         changes = read_wishes(request.POST)
         actor = member.actor(request)
-        save_key_preferences(member.organization_id, key.id, changes, actor=actor)
+        match = request.POST.get("version") or None
+        save_key_preferences(member.organization_id, key.id, changes, actor=actor, match=match)
     except WishInvalid as why:
         errors, status = {why.name: str(why)}, int(HTTPStatus.UNPROCESSABLE_ENTITY)
     except RouterError as refused:
         param = (refused.param or "").replace("_per_request", "").replace("_ms", "")
-        errors, status = {param.removeprefix("default_"): refused.message}, refused.status
+        errors, status = {param.removeprefix("default_"): refused.message}, page_status(refused)
     else:
         messages.success(request, "Preferences saved. They hold from the next call on.")
         return HttpResponseRedirect(f"{LIST}/{key.id}")
-    typed = {name: request.POST.get(name, "") for name in ("priority", "max_cost", "max_latency")}
-    return _key(request, key, typed=typed, wish_errors=errors, status=status)
+    return _key(request, key, typed=request.POST, wish_errors=errors, status=status)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -243,7 +248,7 @@ def _key(
     key: ApiKey,
     *,
     form: KeyForm | None = None,
-    typed: dict[str, str] | None = None,
+    typed: Mapping[str, str] | None = None,
     wish_errors: dict[str, str] | None = None,
     status: int = HTTPStatus.OK,
 ) -> HttpResponse:
@@ -259,7 +264,7 @@ def _key(
         "editable": live and member.may(Role.MEMBER),
         "why_not": "" if live else "This key is revoked. That is for good; make another key.",
         "narrow": "" if member.may(Role.MEMBER) else why_narrow(member),
-        "wishes": wish_form(key, values=typed, errors=wish_errors),
+        "wishes": wish_form(key, typed=typed, errors=wish_errors),
         **_form_context(request, form or form_of(key, member.zone())),
         **_rotate_context(),
     }

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import UUID
 
@@ -12,9 +12,13 @@ from preferences.board import shown_to_people
 from preferences.core import Preferences, Priority, effective
 from preferences.forms import FIELDS, Invalid
 from preferences.models import KeyPreferences
-from preferences.selectors import key_row, preferences_row, wishes
+from preferences.selectors import key_row, preferences_row, tag_of, wishes
 from tenancy.models import ApiKey
+from tenancy.versions import differences
 
+# Under which ``errors`` say that somebody else changed the preferences meanwhile.
+CONFLICT = "If-Match"
+_LABELS = {"priority": "Priority", "max_cost": "Max cost per request", "max_latency": "Max latency"}
 NAMES = ("priority", "max-cost", "max-latency")
 
 
@@ -33,12 +37,19 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class WishForm:
-    """A key's preferences as they are typed, with what holds beside each."""
+    """A key's preferences as they are typed, with what holds beside each.
+
+    ``version`` is that of the row which their author saw; ``overtaken`` that somebody else changed
+    it since, and ``theirs`` what it says now where it differs.
+    """
 
     values: Mapping[str, str]
     hints: Mapping[str, str]
     choices: tuple[Choice, ...]
     errors: Mapping[str, str] = field(default_factory=dict)
+    version: str = ""
+    overtaken: bool = False
+    theirs: Sequence[tuple[str, str]] = ()
 
     @property
     def priorities(self) -> tuple[tuple[str, str], ...]:
@@ -47,22 +58,39 @@ class WishForm:
 
 
 def wish_form(
-    key: ApiKey, *, values: Mapping[str, str] | None = None, errors: Mapping[str, str] | None = None
+    key: ApiKey, *, typed: Mapping[str, str] | None = None, errors: Mapping[str, str] | None = None
 ) -> WishForm:
     """The form as stored, or as typed with what was refused. Four queries."""
     row = key_row(key.organization_id, key.id)
     above = _above(key)
-    holds = effective([above, wishes(row)])
     stored = {
         name.replace("-", "_"): FIELDS[name].show(getattr(row, FIELDS[name].column))
         for name in NAMES
     }
-    return WishForm(
-        values={**stored, **(values or {})},
-        hints=_hints(holds),
+    form = WishForm(
+        values=stored,
+        hints=_hints(effective([above, wishes(row)])),
         choices=_choices(key.organization_id, row, above),
         errors=errors or {},
+        version=tag_of(row),
     )
+    return form if typed is None else _as_typed(form, typed)
+
+
+def _as_typed(form: WishForm, typed: Mapping[str, str]) -> WishForm:
+    """With what a browser sent; sent again after a conflict, it overwrites what is stored."""
+    values = {name: typed.get(name, "") for name in form.values}
+    choices = tuple(replace(c, stands=typed.get(f"provider-{c.slug}", "")) for c in form.choices)
+    version = typed.get("version", "")
+    if CONFLICT not in form.errors:
+        return replace(form, values=values, choices=choices, version=version)
+    theirs = differences(_LABELS, values, form.values)
+    theirs += tuple(
+        (there.name, there.stands or "not set")
+        for there, here in zip(form.choices, choices, strict=True)
+        if there.stands != here.stands
+    )
+    return replace(form, values=values, choices=choices, overtaken=True, theirs=theirs)
 
 
 def read_wishes(posted: Any) -> dict[str, Any]:

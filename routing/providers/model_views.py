@@ -31,6 +31,7 @@ from routing.providers.forms import (
 from routing.providers.views import LIST, provider_for
 from tenancy.core import Role
 from tenancy.pages import MemberRequest, member_page, render_page
+from tenancy.versions import page_status
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -81,10 +82,12 @@ def model_page(request: MemberRequest, slug: str, model_id: UUID) -> HttpRespons
     request.member.require(Role.ADMIN)
     form = model_form(None, request.POST)
     try:
-        edit_deployment(row, read_model(form), actor=request.member.actor(request))
+        match = form.version or None
+        edit_deployment(row, read_model(form), actor=request.member.actor(request), match=match)
     except RouterError as why:
-        refused = form.refused(why, otherwise="model")
-        return _show(request, provider, row, form=refused, status=why.status)
+        provider, row = _found(request, slug, model_id)
+        refused = form.refused(why, otherwise="model", stored=model_form(row))
+        return _show(request, provider, row, form=refused, status=page_status(why))
     return _back(request, provider, row, "Saved. It holds from the next call on.")
 
 
@@ -105,10 +108,11 @@ def price(request: MemberRequest, slug: str, model_id: UUID) -> HttpResponse:
         wanted = read_price(form, today=today)
         if wanted["as_of"] > today:
             raise invalid("as_of", "A price holds from now on; choose today or a day before.")
-        set_price(row, actor=actor, **wanted)
+        set_price(row, actor=actor, match=form.version or None, **wanted)
     except RouterError as why:
-        refused = form.refused(why, otherwise="source")
-        return _show(request, provider, row, prices=refused, status=why.status)
+        provider, row = _found(request, slug, model_id)
+        refused = form.refused(why, otherwise="source", stored=price_form(row))
+        return _show(request, provider, row, prices=refused, status=page_status(why))
     return _back(request, provider, row, "The price is set. It holds from the next call on.")
 
 

@@ -40,6 +40,7 @@ from routing.providers.services import disconnect_provider
 from tenancy.core import Role
 from tenancy.pages import MemberRequest, member_page, render_page, waiting_page
 from tenancy.scope import tenant_scope
+from tenancy.versions import page_status
 
 LIST = "/providers"
 WHY_NOT = "Admins and the owner connect and change providers; your role is {role}."
@@ -129,10 +130,17 @@ def provider_page(request: MemberRequest, slug: str) -> HttpResponse:
     try:
         confirm = form.values["confirm_local"]
         changes = {name: form.values[name] for name in ("name", "region", "active", "is_local")}
-        edit_provider(provider, changes, actor=member.actor(request), confirm_local=confirm)
+        edit_provider(
+            provider,
+            changes,
+            actor=member.actor(request),
+            confirm_local=confirm,
+            match=form.version or None,
+        )
     except RouterError as why:
-        refused = form.refused(why, otherwise="name")
-        return show(request, provider, form=refused, status=why.status)
+        stored = provider_form(provider_for(request, slug))
+        refused = form.refused(why, otherwise="name", stored=stored)
+        return show(request, provider, form=refused, status=page_status(why))
     return _back(request, provider, "Saved. It holds from the next call on.")
 
 

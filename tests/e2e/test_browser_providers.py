@@ -69,7 +69,7 @@ def test_connecting_tests_at_once_and_a_wrong_credential_is_told(
     page.get_by_label("Address").fill("https://169.254.169.254/v1")
     page.get_by_label("API key").fill("sk-canary-0123456789")
     page.get_by_label("Name", exact=True).fill("Box")
-    page.get_by_label("Word in provider/model").fill("box")
+    page.get_by_label("Short name").fill("box")
     page.get_by_role("button", name="Connect").click()
     expect(page.locator("#base-url-error")).to_contain_text("is not a public address: link-local")
     page.get_by_label("Address").fill(f"{sandbox.url}/v1")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from typing import Any
 
@@ -301,3 +302,36 @@ def test_a_member_gets_no_secret_of_a_key_of_the_admin_scope(cast: Cast) -> None
     with tenant_scope(cast.acme.id):
         assert ApiKey.objects.get(id=key.id).secrets.count() == 1
     assert stored(key).allowed_networks == ["192.0.2.0/24"]
+
+
+def test_a_key_and_its_preferences_are_not_overwritten_unseen(as_alice: Client, cast: Cast) -> None:
+    key = make(cast)
+    path = f"/api-keys/{key.id}"
+    seen = re.findall(r'name="version" value="(\w*)"', text(as_alice.get(path)))
+    given = {"name": "mine", "expires": "never", "networks": "10.0.0.0/8", "version": seen[0]}
+    assert as_alice.post(path, {**given, "name": "theirs"}).status_code == 302
+    answer = as_alice.post(path, given)
+    page = text(answer)
+    assert answer.status_code == 409
+    assert "<dt>Name</dt><dd><bdi>theirs</bdi></dd>" in page
+    assert 'value="mine"' in page
+    assert stored(key).name == "theirs"
+    again = re.findall(r'name="version" value="(\w*)"', page)[0]
+    assert as_alice.post(path, {**given, "version": again}).status_code == 302
+    assert stored(key).name == "mine"
+    wishes = {"priority": "cost", "max_cost": "0.05", "max_latency": "", "version": seen[1]}
+    assert as_alice.post(f"{path}/preferences", wishes).status_code == 302
+    answer = as_alice.post(f"{path}/preferences", {**wishes, "max_cost": "0.70"})
+    assert answer.status_code == 409
+    assert "<dt>Max cost per request</dt><dd><bdi>0.05</bdi></dd>" in text(answer)
+    assert 'value="0.70"' in text(answer)
+
+
+def test_an_expiry_in_the_past_is_told_at_its_time(as_alice: Client) -> None:
+    typed = posted(expires="at", expires_at="2020-01-01T00:00")
+    answer = as_alice.post("/api-keys/new", typed)
+    field = text(answer).split('id="key-expires-at"')[1].split(">")[0]
+    assert answer.status_code == 422
+    assert 'aria-describedby="key-expires-error" autofocus' in field
+    name = text(answer).split('id="key-name"')[1].split(">")[0]
+    assert "autofocus" not in name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -108,6 +109,12 @@ def test_what_is_wrong_is_said_beside_its_field(
         assert not Provider.objects.exists()
 
 
+def test_a_bad_short_name_is_told_what_is_allowed(as_alice: Client) -> None:
+    page = text(as_alice.post("/providers/new", new("groq", slug="two words")))
+    assert "Write 1 to 40 letters, digits, - and _, without blanks" in page
+    assert "<code>two words/model</code>" in page
+
+
 def test_local_at_an_address_that_may_be_public_has_to_be_confirmed(
     as_alice: Client, cast: Cast
 ) -> None:
@@ -115,6 +122,9 @@ def test_local_at_an_address_that_may_be_public_has_to_be_confirmed(
     answer = as_alice.post("/providers/new", given)
     assert answer.status_code == 422
     assert "may be public" in text(answer)
+    assert "Needed for a public address; a private one, such as 10.0.0.5, needs none." in text(
+        answer
+    )
     assert 'name="confirm_local"' in text(answer)
     assert as_alice.post("/providers/new", {**given, "confirm_local": "on"}).status_code == 302
     assert "Local by your word" in text(as_alice.get("/providers/local"))
@@ -376,3 +386,75 @@ def test_one_organizations_providers_are_not_found_from_another(
     for path in ("", "/remove", "/models/new", f"/models/{row.id}"):
         assert as_carol.get(f"/providers/openai{path}").status_code == 404
     assert as_carol.post("/providers/openai/test").status_code == 404
+
+
+def hidden(page: str, place: int = 0) -> str:
+    """The version in a form of a page."""
+    return re.findall(r'name="version" value="(\w*)"', page)[place]
+
+
+def test_settings_of_a_provider_are_not_overwritten_unseen(as_alice: Client, cast: Cast) -> None:
+    provider = connect(cast)
+    path = f"/providers/{provider.slug}"
+    seen = hidden(text(as_alice.get(path)))
+    given = {"name": "Mine", "region": "eu", "active": "on", "version": seen}
+    assert as_alice.post(path, {**given, "name": "Theirs"}).status_code == 302
+    answer = as_alice.post(path, given)
+    page = text(answer)
+    assert answer.status_code == 409
+    assert "Somebody changed this meanwhile." in page
+    assert "<dt>Name</dt><dd><bdi>Theirs</bdi></dd>" in page
+    assert 'value="Mine"' in page
+    assert stored(provider).name == "Theirs"
+    # What is wrong does not make one forget what one saw.
+    wrong = text(as_alice.post(path, {**given, "name": ""}))
+    assert hidden(wrong) == hidden(page) != seen
+    assert as_alice.post(path, {**given, "version": hidden(page)}).status_code == 302
+    assert stored(provider).name == "Mine"
+
+
+def test_price_and_settings_of_a_model_are_not_overwritten_unseen(
+    as_alice: Client, cast: Cast
+) -> None:
+    row = model_of(connect(cast))
+    path = f"/providers/openai/models/{row.id}"
+    page = text(as_alice.get(path))
+    price = {"input": "1", "output": "2", "cached": "", "source": "contract", "version": ""}
+    as_alice.post(f"{path}/price", price)
+    mine = {**price, "input": "0.6", "source": "a better one", "version": hidden(page, 0)}
+    answer = as_alice.post(f"{path}/price", mine)
+    assert answer.status_code == 409
+    assert "<dt>Input</dt><dd><bdi>1</bdi></dd>" in text(answer)
+    assert 'value="a better one"' in text(answer)
+    mine["version"] = hidden(text(answer), 0)
+    assert as_alice.post(f"{path}/price", mine).status_code == 302
+    assert "$0.60 per million tokens" in text(as_alice.get(path))
+    settings = {"model": "tiny", "context_window": "9000", "max_output_tokens": "10"}
+    settings |= {"quality": "1", "operation": "chat", "version": hidden(page, 1)}
+    answer = as_alice.post(path, settings)
+    assert answer.status_code == 409
+    assert "<dt>Context window</dt><dd><bdi>8192</bdi></dd>" in text(answer)
+    assert 'value="9000"' in text(answer)
+
+
+def test_ones_own_price_begins_without_the_source_of_another(as_alice: Client, cast: Cast) -> None:
+    row = model_of(connect(cast))
+    with tenant_scope(cast.acme.id):
+        Deployment.objects.filter(id=row.id).update(
+            price_source="an old list", price_as_of="2020-01-01"
+        )
+    page = text(as_alice.get(f"/providers/openai/models/{row.id}"))
+    assert "an old list" not in page
+    assert "2020-01-01" not in page
+
+
+def test_every_field_of_a_model_that_is_wrong_is_told_at_once(as_alice: Client, cast: Cast) -> None:
+    connect(cast)
+    typed = {"model": "big", "context_window": "-5", "max_output_tokens": "1e9", "quality": "101"}
+    answer = as_alice.post("/providers/openai/models/new", {**typed, "operation": "chat"})
+    page = text(answer)
+    assert answer.status_code == 422
+    for name in ("context-window", "max-output"):
+        said = "Enter a whole number from 1 to 100,000,000."
+        assert f'id="{name}-error">{said}' in page
+    assert 'id="quality-error">Enter a whole number from 0 to 100.' in page
