@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
+from uuid import UUID
 
 from django.db import IntegrityError, transaction
 from django.utils import timezone
@@ -62,6 +63,16 @@ def edit_provider(
             edited.save(update_fields=[*PROVIDER_FIELDS, "updated_at"])
             audit.record_of(edited, actor, "provider.update", before=before, after=after)
     return edited
+
+
+def mark_tested(organization_id: UUID, slug: str) -> None:
+    """Notes that a test of a provider succeeded just now, inside the organization's scope.
+
+    Nothing that it says changes, so that no version does either.
+    """
+    Provider.objects.filter(organization_id=organization_id, slug=slug).update(
+        tested_at=timezone.now()
+    )
 
 
 def remove_provider(provider: Provider, *, actor: Actor) -> None:

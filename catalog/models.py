@@ -28,6 +28,7 @@ class Provider(AuditedModel):
     )
     is_sandbox = models.BooleanField(default=False)
     active = models.BooleanField(default=True)
+    tested_at = models.DateTimeField(null=True, db_comment="when a test of it last succeeded")
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
 

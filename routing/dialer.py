@@ -11,6 +11,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
@@ -76,7 +77,8 @@ class Dialer:
         except ssl.SSLError as error:
             raise _unconnected(f"{name} refused TLS: {error.reason}", "tls") from None
         except OSError as error:
-            reason = error.strerror or type(error).__name__
+            # Not its own text: that is Python's, and names the address.
+            reason = os.strerror(error.errno).lower() if error.errno else "no connection"
             raise _unconnected(f"{name} cannot be reached: {reason}", "connect") from None
 
     def close(self) -> None:

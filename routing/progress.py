@@ -48,11 +48,17 @@ def progress_of(organization_id: UUID, user_id: UUID) -> Progress:
     ours = {"organization_id": organization_id}
     members = Membership.objects.filter(**ours)
     invited = Invitation.objects.filter(**ours, withdrawn_at=None)
+    own = Provider.objects.filter(**ours, is_sandbox=False)
+    # A provider is one to count on once a test of it succeeded, or it answered a call.
+    answered = Rollup.objects.filter(**ours, successes__gt=0, provider__in=own.values("slug"))
     found = (
         members.filter(user_id=user_id)
         .values_list(
             Exists(Rollup.objects.filter(**ours, successes__gt=0)),
-            Exists(Provider.objects.filter(**ours, is_sandbox=False)),
+            ExpressionWrapper(
+                Exists(own.exclude(tested_at=None)) | Exists(answered),
+                output_field=BooleanField(),
+            ),
             Exists(UserRouterPreferences.objects.filter(**ours)),
             ExpressionWrapper(
                 Exists(members.exclude(user_id=user_id)) | Exists(invited),

@@ -103,7 +103,10 @@ def events(request: MemberRequest) -> HttpResponseBase:
 
 
 def _line(member: Member) -> str:
-    context = {"state": state_of(member.organization_id), "zone": member.time_zone}
+    state = state_of(member.organization_id)
+    context: dict[str, Any] = {"state": state, "zone": member.time_zone}
+    if state.arrived:
+        context["progress"] = progress_of(member.organization_id, member.user.id)
     return render_to_string(f"{TEMPLATE}#line", context)
 
 

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from django.conf import settings
 
+from catalog.editing import mark_tested
 from catalog.models import Provider
 from catalog.selectors import provider as provider_of
 from catalog.services import open_secret
@@ -39,7 +40,11 @@ def check_provider(organization_id: UUID, slug: str) -> Result | None:
     )
     # Others need it while this one waits.
     give_back()
-    return check(question)
+    result = check(question)
+    if result.is_good:
+        with tenant_scope(organization_id):
+            mark_tested(organization_id, slug)
+    return result
 
 
 def _question(provider: Provider) -> Question:

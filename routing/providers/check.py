@@ -111,7 +111,7 @@ async def _check(question: Question) -> Result:
             assert path is not None
             tried = await _ask(upstream, question, path, b"{}", b"POST")
     except UpstreamError as why:
-        return _unreachable(f"{why}.")
+        return _unreachable(_told(why))
     except TimeoutError:
         return _unreachable(f"It did not answer within {CHECK_TIMEOUT_S:.0f} s.")
     except ValueError:
@@ -223,5 +223,11 @@ def _models(listed: _Answer) -> tuple[str, ...] | None:
     return tuple(n for n in names if isinstance(n, str) and _MODEL.fullmatch(n))
 
 
+def _told(why: UpstreamError) -> str:
+    if why.kind == "connect":
+        return f"{why}. Check the address, and that its server runs."
+    return f"{why}."
+
+
 def _unreachable(text: str) -> Result:
-    return Result(False, "unknown", None, None, (Finding(Tone.BAD, f"Not reachable. {text}"),))
+    return Result(False, "unknown", None, None, (Finding(Tone.BAD, text),))

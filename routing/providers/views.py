@@ -80,7 +80,8 @@ def new_provider(request: MemberRequest) -> HttpResponse:
     except RouterError as why:
         refused = form.refused(why, otherwise="name")
         return _new_page(request, preset, refused, status=why.status)
-    messages.success(request, f"{made.name} is connected.")
+    # Not yet a success: whether it answers is for the test on its page.
+    messages.info(request, f"{made.name} is added. Its test below tells whether it answers.")
     return HttpResponseRedirect(f"{LIST}/{made.slug}?new=1")
 
 
@@ -245,6 +246,7 @@ def show(
         "form": form or provider_form(fresh),
         "result": result,
         "test_error": test_error,
+        "tested_at": timezone.now(),
         "tests_itself": "new" in request.GET,
         "mentions": mentions(organization_id, fresh.slug),
         "zone": request.member.time_zone,

@@ -18,6 +18,8 @@
       step.classList.add('done');
       step.textContent = '✓';
     }
+    const badge = document.querySelector('a[href="/get-started"] .badge');
+    if (badge) badge.textContent = box.querySelector('[data-arrived]').dataset.steps;
   }
 
   async function ask() {

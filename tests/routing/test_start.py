@@ -20,6 +20,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from analytics.ledger import Ledger
+from catalog.editing import mark_tested
 from catalog.services import connect_provider, connect_sandbox
 from preferences.services import save_preferences
 from routing.progress import progress_of
@@ -154,6 +155,10 @@ def test_each_step_is_done_by_what_is_there(
     connect_sandbox(acme, base_url="http://127.0.0.1:9", actor=SYSTEM)
     assert done() == (1, True)
     connect_provider(acme, preset="openai", secret="sk-x", actor=SYSTEM)
+    # It may be dead: it counts once a test of it succeeded, or it answered a call.
+    assert done() == (1, True)
+    with tenant_scope(acme):
+        mark_tested(acme, "openai")
     assert done() == (2, True)
     save_preferences(acme, None, {"default_priority": "cost"}, actor=SYSTEM)
     assert done() == (3, True)
@@ -161,6 +166,25 @@ def test_each_step_is_done_by_what_is_there(
     assert "3 of 6" in page
     add_member(acme, user=cast.bob, role=Role.VIEWER, actor=SYSTEM)
     assert done() == (4, True)
+
+
+def test_a_provider_counts_once_it_answered(cast: Cast, ledger: Ledger) -> None:
+    connect_provider(cast.acme.id, preset="openai", secret="sk-x", actor=SYSTEM)
+
+    def provider() -> bool:
+        with tenant_scope(cast.acme.id):
+            return progress_of(cast.acme.id, cast.alice.id).provider
+
+    ledger.write([row(cast.acme.id, now_ms(), chance=1, provider="sandbox")])
+    assert not provider()
+    ledger.write([row(cast.acme.id, now_ms(), chance=2, provider="openai")])
+    assert provider()
+
+
+def test_the_line_brings_the_count_for_the_sidebar(newcomer: Client, ledger: Ledger) -> None:
+    acme = UUID(newcomer.session["organization"])
+    ledger.write([row(acme, now_ms(), provider="sandbox")])
+    assert b'data-steps="3 of 6"' in newcomer.get(f"{PAGE}/waiting").content
 
 
 def test_dismissing_hides_it_from_ones_own_sidebar_alone(as_alice: Client, as_bob: Client) -> None:

@@ -71,7 +71,7 @@ def test_the_presets_say_what_each_needs_and_are_searched(as_alice: Client) -> N
 def test_connecting_a_preset(as_alice: Client, cast: Cast) -> None:
     answer = as_alice.post("/providers/new", new("groq"), follow=True)
     page = text(answer)
-    assert "Groq is connected." in page
+    assert "Groq is added. Its test below tells whether it answers." in page
     assert "…cdef" in page
     assert SECRET not in page
     assert 'hx-trigger="load, submit"' in page
@@ -179,7 +179,12 @@ def test_a_test_through_the_page_and_its_fragment(
     assert "The credential was accepted." in fragment
     assert SECRET not in page + fragment
     connect(cast, slug="away", base_url="http://127.0.0.1:9/v1")
-    assert "Not reachable." in text(as_alice.post("/providers/away/test"))
+    page = text(as_alice.post("/providers/away/test"))
+    with tenant_scope(cast.acme.id):
+        assert [p.slug for p in Provider.objects.exclude(tested_at=None)] == ["box"]
+    assert "127.0.0.1:9 cannot be reached: connection refused. Check the address" in page
+    assert "Connect call failed" not in page
+    assert "Tested <time" in page
 
 
 def test_settings_and_turning_off_hold_for_the_next_call(as_alice: Client, cast: Cast) -> None:
@@ -390,7 +395,7 @@ def test_one_organizations_providers_are_not_found_from_another(
 
 def hidden(page: str, place: int = 0) -> str:
     """The version in a form of a page."""
-    return re.findall(r'name="version" value="(\w*)"', page)[place]
+    return str(re.findall(r'name="version" value="(\w*)"', page)[place])
 
 
 def test_settings_of_a_provider_are_not_overwritten_unseen(as_alice: Client, cast: Cast) -> None:
