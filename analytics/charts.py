@@ -8,7 +8,7 @@ hovers; its ``sheet`` is the same in exact values with offsets, for a file.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from itertools import pairwise, zip_longest
 from typing import Any
@@ -18,8 +18,8 @@ from analytics.core import bucket_ms
 from analytics.overview import Tally, by_bar
 from analytics.series import Route, Sums
 from analytics.spans import Bars
-from lib.figures import DASH, count, counted, duration, percent
-from lib.money import NANO_PER_USD, dollars, format_usd
+from lib.figures import count, counted, duration, percent
+from lib.money import NANO_PER_USD, dollars, format_column, format_usd
 
 SERIES_MAX = 8
 ROUTES_MAX = 8
@@ -28,6 +28,7 @@ FEW_POINTS = 2
 NOBODY = "no provider"
 OTHER = "Other"
 EARLIER = "Previous period"
+TOTAL = "Total"
 PERCENTILES = (("p50", 0.5, "$c1"), ("p95", 0.95, "$c2"), ("p99", 0.99, "$c3"))
 # Providers that many have keep their colour on every page and in every organization.
 _COLOURS = ("openai", "anthropic", "google", "mistral", "groq", "deepseek", "xai", "together")
@@ -81,7 +82,7 @@ def spend(
         share = percent(sum(values) / total)
         finding = f"{format_usd(total)} in all; {first} has the largest part, {share}."
     layout = {"barmode": "stack", "yaxis": {"tickformatstops": _USD_TICKS}, **_time_axis(bars)}
-    tables = _tables(courses, bars, zone, say=format_usd, write=dollars)
+    tables = _tables(courses, bars, zone, say=format_column, write=dollars, adds_up=True)
     return _figure(data, layout, f"Spend by provider. {finding}", tables, is_empty=not total)
 
 
@@ -117,7 +118,7 @@ def latency(buckets: Sequence[Sequence[int | None]], bars: Bars, zone: ZoneInfo)
         "ticktext": [_round_duration(t) for t in ticks],
     }
     layout = {"yaxis": axis, **_time_axis(bars)}
-    tables = _tables(courses, bars, zone, say=duration)
+    tables = _tables(courses, bars, zone, say=_each(duration))
     return _figure(data, layout, f"Latency percentiles. {finding}", tables, is_empty=not known)
 
 
@@ -144,7 +145,7 @@ def errors(rows: Sequence[Sums], bars: Bars, zone: ZoneInfo) -> Figure:
     if failed:
         worst = max(counts, key=lambda name: sum(counts[name]))
         finding = f"{failed:,} of {counted(calls)}, {percent(failed / calls)}; most are {worst}."
-    tables = _tables(counts, bars, zone, say=count)
+    tables = _tables(counts, bars, zone, say=_each(count), adds_up=True)
     layout = {"barmode": "stack", **_time_axis(bars)}
     return _figure(data, layout, f"Errors by status code. {finding}", tables, is_empty=not failed)
 
@@ -173,7 +174,7 @@ def requests(
         earlier = courses[EARLIER] = [one.calls for one in before[: len(bars)]]
         data.append(_earlier(earlier, _times(bars, zone)))
     calls = sum(one.calls for one in tallies)
-    tables = _tables(courses, bars, zone, say=count)
+    tables = _tables(courses, bars, zone, say=_each(count), adds_up=True)
     layout = {"barmode": "stack", **_time_axis(bars)}
     label = f"Requests. {count(calls)} in all."
     return _figure(data, layout, label, tables, is_empty=not calls)
@@ -204,7 +205,11 @@ def fallbacks(routes: Sequence[Route]) -> Figure:
         finding = f"{counted(total)}; the most frequent route is {shown[0][0]}, {shown[0][1]:,}."
     columns = ["Route", "Requests"]
     tables = {
-        "table": {"columns": columns, "rows": [[name, count(calls)] for name, calls in shown]},
+        "table": {
+            "columns": columns,
+            "rows": [[name, count(calls)] for name, calls in shown],
+            "total": [TOTAL, count(total)],
+        },
         "sheet": {"columns": columns, "rows": shown},
     }
     layout = {
@@ -257,21 +262,19 @@ def _tables(
     bars: Bars,
     zone: ZoneInfo,
     *,
-    say: Callable[[Any], str],
+    say: Callable[[Sequence[int | None]], list[str]],
     write: Callable[[Any], object] = lambda value: value,
+    adds_up: bool = False,
 ) -> dict[str, Any]:
-    """Every bar as a line, for people and for a file. Columns are called like their series."""
+    """Every bar as a line, for people and for a file. Columns are called like their series.
+
+    People also get the sums of lines and columns, where it ``adds_up``.
+    """
     # The time before may have fewer bars, where the clocks changed.
     lines = list(zip_longest(*courses.values())) or [()] * len(bars)
     starts = [edge.astimezone(zone).isoformat() for edge in bars.edges[:-1]]
     return {
-        "table": {
-            "columns": ["Time", *courses],
-            "rows": [
-                [when, *(DASH if value is None else say(value) for value in line)]
-                for when, line in zip(_labels(bars, zone), lines, strict=True)
-            ],
-        },
+        "table": _said(courses, lines, _labels(bars, zone), say, adds_up=adds_up),
         "sheet": {
             "columns": ["time", *courses],
             "rows": [
@@ -280,6 +283,34 @@ def _tables(
             ],
         },
     }
+
+
+def _said(
+    names: Iterable[str],
+    lines: Sequence[Sequence[int | None]],
+    labels: Sequence[str],
+    say: Callable[[Sequence[int | None]], list[str]],
+    *,
+    adds_up: bool,
+) -> dict[str, Any]:
+    """The table that people read; each column is said as one."""
+    columns = dict(zip(names, zip(*lines, strict=True), strict=False))
+    # The time before is no part of this one.
+    parts = [column for name, column in columns.items() if name != EARLIER]
+    if adds_up and len(parts) > 1:
+        columns[TOTAL] = tuple(sum(filter(None, line)) for line in zip(*parts, strict=True))
+    found: dict[str, Any] = {"columns": ["Time", *columns]}
+    if adds_up:
+        columns = {name: (*column, sum(filter(None, column))) for name, column in columns.items()}
+    texts = [say(column) for column in columns.values()]
+    rows = [
+        list(line) for line in zip([*labels, TOTAL][: len(labels) + adds_up], *texts, strict=True)
+    ]
+    return found | ({"rows": rows[:-1], "total": rows[-1]} if adds_up else {"rows": rows})
+
+
+def _each(say: Callable[[int | None], str]) -> Callable[[Sequence[int | None]], list[str]]:
+    return lambda column: [say(value) for value in column]
 
 
 def _times(bars: Bars, zone: ZoneInfo) -> dict[str, Any]:

@@ -78,7 +78,8 @@
   function render(Plotly, element) {
     const { figure } = loaded.get(element);
     const { grain, ...layout } = figure.layout;
-    return Plotly.react(element, paint(figure.data).map((trace) => worded(trace, figure.table)), themed(layout), CONFIG);
+    const shown = screen ? { ...themed(layout), autosize: false, width: PAPER, height: element.clientHeight } : themed(layout);
+    return Plotly.react(element, paint(figure.data).map((trace) => worded(trace, figure.table)), shown, CONFIG);
   }
 
   // A hover says a number as the table does: the table's column of the same name.
@@ -93,24 +94,31 @@
     try {
       const [Plotly, figure] = await Promise.all([plotly(), read(element.dataset.fig)]);
       if (!element.isConnected) return;
-      element.replaceChildren();
-      loaded.set(element, { figure });
-      element.setAttribute('aria-label', figure.label);
-      const button = document.querySelector(`[data-table="${CSS.escape(element.id)}"]`);
-      if (button) button.classList.toggle('unready', figure.empty);
-      const picture = document.querySelector(`[data-png="${CSS.escape(element.id)}"]`);
-      if (picture) picture.hidden = figure.empty;
-      if (figure.empty) {
-        element.append(say('p', figure.label.replace(/^[^.]*\. /, ''), 'chart-none'));
-      } else {
-        await render(Plotly, element);
-        element.dataset.ready = '1';
-        if (figure.layout.grain) element.on('plotly_relayout', (change) => zoomed(element, change));
-      }
+      await show(element, figure, Plotly);
     } catch (why) {
       if (element.isConnected) complain(element);
     }
     element.setAttribute('aria-busy', 'false');
+  }
+
+  // Draws at once where plotly is loaded; what it gives back is for later changes alone.
+  function show(element, figure, Plotly = window.Plotly) {
+    element.replaceChildren();
+    loaded.set(element, { figure });
+    element.setAttribute('aria-label', figure.label);
+    const button = document.querySelector(`[data-table="${CSS.escape(element.id)}"]`);
+    if (button) button.classList.toggle('unready', figure.empty);
+    const picture = document.querySelector(`[data-png="${CSS.escape(element.id)}"]`);
+    if (picture) picture.hidden = figure.empty;
+    element.setAttribute('aria-busy', 'false');
+    if (figure.empty) {
+      element.append(say('p', figure.label.replace(/^[^.]*\. /, ''), 'chart-none'));
+      return undefined;
+    }
+    const drawing = render(Plotly, element);
+    element.dataset.ready = '1';
+    if (figure.layout.grain) element.on('plotly_relayout', (change) => zoomed(element, change));
+    return drawing;
   }
 
   async function read(address) {
@@ -224,17 +232,60 @@
     const thead = document.createElement('thead');
     thead.append(head);
     const body = document.createElement('tbody');
-    for (const row of figure.table.rows) {
-      const line = document.createElement('tr');
-      row.forEach((text, i) => {
-        const cell = say(i ? 'td' : 'th', text, i ? 'right num' : '');
-        if (!i) cell.scope = 'row';
-        line.append(cell);
-      });
-      body.append(line);
-    }
+    body.append(...figure.table.rows.map(row));
     made.append(caption, thead, body);
+    if (figure.table.total) {
+      const foot = document.createElement('tfoot');
+      foot.append(row(figure.table.total));
+      made.append(foot);
+    }
     return made;
+  }
+
+  function row(texts) {
+    const line = document.createElement('tr');
+    texts.forEach((text, i) => {
+      const cell = say(i ? 'td' : 'th', text, i ? 'right num' : '');
+      if (!i) cell.scope = 'row';
+      line.append(cell);
+    });
+    return line;
+  }
+
+  // Paper is white, narrower than a screen, and waits for nothing: what was not looked at yet is
+  // read and drawn before the browser goes on.
+  const PAPER = 680;
+  let screen;
+  addEventListener('beforeprint', () => {
+    if (screen || !window.Plotly || !document.querySelector('.chart[data-fig]')) return;
+    const root = document.documentElement;
+    screen = { theme: root.dataset.theme };
+    root.dataset.theme = 'light';
+    known = {};
+    for (const element of document.querySelectorAll('.chart[data-fig]:not(.as-table)')) {
+      try {
+        if (!loaded.has(element)) {
+          near.unobserve(element);
+          show(element, readNow(element.dataset.fig));
+        } else if (element.dataset.ready) render(window.Plotly, element);
+      } catch (why) { /* It stays as it is on the screen. */ }
+    }
+  });
+  addEventListener('afterprint', () => {
+    if (!screen) return;
+    const { theme } = screen;
+    screen = undefined;
+    if (theme === undefined) delete document.documentElement.dataset.theme;
+    else document.documentElement.dataset.theme = theme;
+    retheme();
+  });
+
+  function readNow(address) {
+    const asked = new XMLHttpRequest();
+    asked.open('GET', address, false);
+    asked.send();
+    if (asked.status !== 200) throw new Error(asked.status);
+    return JSON.parse(asked.responseText);
   }
 
   const near = new IntersectionObserver((entries) => {

@@ -78,6 +78,27 @@ def test_every_figure_says_its_finding(calls: Cast, name: str) -> None:
     assert all(len(row) == len(figure["table"]["columns"]) for row in figure["table"]["rows"])
 
 
+def test_tables_of_charts_add_up_in_one_precision(calls: Cast) -> None:
+    browser = signed_in(calls.alice)
+    tables = {
+        name: browser.get(f"{PATH}/fig/{name}.json?range=24h&compare=prev").json()["table"]
+        for name in FIGURES
+    }
+    assert "total" not in tables["latency"]
+    assert tables["requests"]["columns"] == [
+        *("Time", "Succeeded", "Failed", "Previous period", "Total")
+    ]
+    # The time before is no part of this one.
+    assert tables["requests"]["total"] == ["Total", "3", "2", "0", "5"]
+    assert tables["errors"]["total"] == ["Total", "1", "0", "1", "2"]
+    assert tables["fallbacks"]["total"] == ["Total", "2"]
+    spend = tables["spend"]
+    assert spend["columns"] == ["Time", "sandbox", "sandbox-claude", "Previous period", "Total"]
+    assert spend["total"] == ["Total", "$0.000736", "$0.000368", "$0.00", "$0.001103"]
+    column = [row[1] for row in spend["rows"]]
+    assert {len(text) for text in column} == {len("$0.000736")}
+
+
 @pytest.mark.django_db
 def test_nothing_yet_leads_to_the_first_request(as_alice: Client) -> None:
     html = as_alice.get(PATH).content.decode()

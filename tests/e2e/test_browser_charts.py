@@ -151,3 +151,36 @@ def test_charts_follow_the_system_and_the_choice(open_page: Open) -> None:
     expect(tick).to_have_css("fill", light)
     page.get_by_role("button", name="As the system").first.click()
     expect(tick).to_have_css("fill", dark)
+
+
+def test_paper_has_every_chart_in_light_colours_and_no_sidebar(open_page: Open) -> None:
+    page = open_page(f"{PATH}?range=24h", color_scheme="dark")
+    expect(page.locator("#f-spend .main-svg").first).to_be_visible()
+    assert page.locator(".chart:has(.main-svg)").count() < 5
+    page.emulate_media(media="print", color_scheme="dark")
+    # A browser prints as soon as the event is handled.
+    drawn_at_once = page.evaluate(
+        "() => { dispatchEvent(new Event('beforeprint'));"
+        " return document.querySelectorAll('.chart:has(.main-svg)').length; }"
+    )
+    assert drawn_at_once == 5
+    expect(page.locator(".side")).to_be_hidden()
+    expect(page.locator("#filters")).to_be_hidden()
+    tick = page.locator("#f-requests .xtick text").first
+    expect(tick).to_have_css("fill", "rgb(86, 96, 116)")
+    expect(page.locator("body")).to_have_css("background-color", "rgb(255, 255, 255)")
+    page.emulate_media(media="screen", color_scheme="dark")
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
+    expect(tick).not_to_have_css("fill", "rgb(86, 96, 116)")
+
+
+def test_a_table_of_a_chart_adds_up(open_page: Open) -> None:
+    page = open_page(f"{PATH}?range=24h")
+    drawn(page)
+    for name, adds_up in (("spend", True), ("requests", True), ("latency", False)):
+        page.locator(f"[data-table=f-{name}]").click()
+        table = page.locator(f"#f-{name} table")
+        expect(table).to_be_visible()
+        assert table.locator("tfoot").count() == adds_up
+    total = page.locator("#f-requests tfoot td").last.inner_text()
+    expect(page.locator(".kpis li").nth(1).locator("strong")).to_have_text(total)
