@@ -12,7 +12,9 @@ class TenancyConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Listens for memberships that end."""
+        """Listens for memberships that end and for second factors that are set up."""
+        from tenancy import ways_in
         from tenancy.sso import membership
 
         membership.connect()
+        ways_in.connect()

@@ -4,20 +4,23 @@
    that organization, and of no other, nothing more is asked.
 2. Where single sign-on is required, a session that came another way goes there first, also one
    that is older than the rule. Owners may get in should the provider fail.
-3. A session that another organization's provider let in without the person's own second factor
-   shows it here first.
+3. Where a second factor is required, a session that has not shown one does so first, also one
+   that is older than the rule or the factor. So does one that another organization's provider let
+   in, wherever the person has a second factor.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 from uuid import UUID
 
 from allauth.account.adapter import get_adapter
 from allauth.account.authentication import get_authentication_records
+from allauth.account.internal.flows.login import record_authentication
 from allauth.account.models import EmailAddress
 from allauth.mfa.models import Authenticator
+from allauth.mfa.signals import authenticator_added
 from allauth.mfa.utils import is_mfa_enabled
 from django.contrib import messages
 from django.http import HttpRequest
@@ -32,11 +35,12 @@ if TYPE_CHECKING:
 ENROLL = "/accounts/2fa/"
 SSO = "/accounts/sso/"
 _IN_SESSION = "came-by-sso"
+_COUNTING = [Authenticator.Type.TOTP, Authenticator.Type.WEBAUTHN]
 
 
 def has_second_factor(user: User) -> bool:
     """Whether signing in asks the user for more than a password."""
-    return bool(is_mfa_enabled(user, [Authenticator.Type.TOTP, Authenticator.Type.WEBAUTHN]))
+    return bool(is_mfa_enabled(user, _COUNTING))
 
 
 def note_sso(request: HttpRequest, organization_id: UUID | None) -> None:
@@ -69,7 +73,7 @@ def detour(request: HttpRequest, member: Member, *, back_to: str) -> str | None:
         return None
     if not has_second_factor(member.user):
         return ENROLL if member.requires_mfa else None
-    if came_by is None or _showed_second_factor(request, member.user):
+    if _showed_second_factor(request, member.user):
         return None
     return f"{_second_factor_form(member.user)}?{urlencode({'next': back_to})}"
 
@@ -80,7 +84,25 @@ def say_why(request: HttpRequest, member: Member, way: str) -> None:
         messages.info(request, f"{member.organization} signs in with single sign-on.")
     elif way != ENROLL:
         told = f"{member.organization} asks for your own second factor."
-        messages.info(request, f"{told} You came in by another organization's single sign-on.")
+        came = "You came in by another organization's single sign-on."
+        if came_by_sso_of(request) is None:
+            came = "You signed in here without it."
+        messages.info(request, f"{told} {came}")
+
+
+def connect() -> None:
+    """Listens for second factors that are set up; called once, at start."""
+    authenticator_added.connect(_note_second_factor, dispatch_uid="note_second_factor")
+
+
+def _note_second_factor(
+    request: HttpRequest, user: User, authenticator: Authenticator, **more: Any
+) -> None:
+    """Setting one up proves it: asking for the next code at once would only annoy."""
+    if authenticator.type in _COUNTING:
+        record_authentication(
+            request, user, method="mfa", id=authenticator.pk, type=authenticator.type
+        )
 
 
 def _showed_second_factor(request: HttpRequest, user: User) -> bool:

@@ -80,7 +80,7 @@ def test_a_second_factor_confirms_where_there_is_no_password(cast: Cast, alice: 
     noted(client, cast.alice, [AGO])
     way = client.get(DELETE)["Location"]
     assert way.startswith("/accounts/2fa/reauthenticate/")
-    assert client.post(way, {"code": code(), "next": DELETE})["Location"] == DELETE
+    assert client.post(way, {"code": code(SECRET), "next": DELETE})["Location"] == DELETE
     assert client.get(DELETE).status_code == 200
 
 

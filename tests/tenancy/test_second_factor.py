@@ -6,11 +6,19 @@ from typing import Any
 
 import pytest
 from allauth.mfa.models import Authenticator
-from allauth.mfa.totp.internal.auth import TOTP, generate_totp_secret
+from allauth.mfa.totp.internal.auth import (
+    TOTP,
+    format_hotp_value,
+    generate_totp_secret,
+    hotp_value,
+    yield_hotp_counters_from_time,
+)
 from django.test import Client
 
+from tenancy.core import SYSTEM, Role
 from tenancy.models import Organization
 from tenancy.scope import tenant_scope
+from tenancy.services import add_member
 from tests.conftest import Cast
 
 pytestmark = pytest.mark.django_db
@@ -33,9 +41,37 @@ def test_without_one_every_page_leads_to_setting_one_up(
     assert b"Acme test requires it" in as_bob.get("/accounts/2fa/").content
 
 
-def test_with_one_the_pages_open(as_bob: Client, cast: Cast) -> None:
+def code(secret: str) -> str:
+    """What an authenticator app with the secret shows now."""
+    shown = hotp_value(secret, next(yield_hotp_counters_from_time()))
+    return str(format_hotp_value(shown))
+
+
+def test_a_session_that_is_older_than_the_second_factor_shows_it(
+    as_bob: Client, cast: Cast
+) -> None:
+    secret = generate_totp_secret()
+    TOTP.activate(cast.bob, secret)
+    assert as_bob.get(PAGES[0]).status_code == 200
     require(cast.acme)
-    TOTP.activate(cast.bob, generate_totp_secret())
+    way = as_bob.get(PAGES[0])["Location"]
+    assert way == "/accounts/2fa/reauthenticate/?next=%2Frequests"
+    page = as_bob.get(way).content.decode()
+    assert "Acme test asks for your own second factor. You signed in here without it." in page
+    assert as_bob.post(way, {"code": code(secret), "next": PAGES[0]})["Location"] == PAGES[0]
+    assert as_bob.get(PAGES[0]).status_code == 200
+
+
+def test_a_member_of_two_reaches_the_one_that_requires_none(as_bob: Client, cast: Cast) -> None:
+    assert b"Or open another organization" not in as_bob.get("/accounts/2fa/").content
+    add_member(cast.rival.id, user=cast.bob, role=Role.VIEWER, actor=SYSTEM)
+    require(cast.acme)
+    assert as_bob.get(PAGES[0])["Location"] == "/accounts/2fa/"
+    page = as_bob.get("/accounts/2fa/").content.decode()
+    button = f'name="organization" value="{cast.rival.id}">Rival test</button>'
+    assert "Or open another organization" in page
+    assert button in page
+    as_bob.post("/enterprise-router/organization", {"organization": str(cast.rival.id)})
     assert as_bob.get(PAGES[0]).status_code == 200
 
 
