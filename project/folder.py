@@ -55,6 +55,21 @@ def open_folder(path: Path) -> Folder:
     return Folder(path, lock)
 
 
+def is_running(path: Path) -> bool:
+    """Whether a ./up holds the data folder."""
+    try:
+        descriptor = os.open(path / "lock", os.O_RDONLY)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
 def lock_file(path: Path) -> int:
     """Hold ``path`` until this process ends and write its number there; gives the descriptor.
 

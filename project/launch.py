@@ -45,6 +45,8 @@ def launch(options: Options, *, root: Path, environment: Mapping[str, str], out:
     """Run the product until a signal asks for its end; gives the exit code."""
     began_at = time.monotonic()
     try:
+        if not options.data.exists():
+            listen(options.host, options.port).close()  # A refusal leaves no new folder behind.
         folder = open_folder(options.data)
         with listen(options.host, options.port) as listening, supervised(out) as supervisor:
             try:
@@ -58,6 +60,7 @@ def launch(options: Options, *, root: Path, environment: Mapping[str, str], out:
                 pass
             listening.close()
             supervisor.say("ending: open streams have up to 60 s, Ctrl-C again hurries")
+        supervisor.say("ended")
     except OSError as why:
         print(f"Starting failed: {why}.", file=sys.stderr)
         return 1

@@ -6,7 +6,7 @@ import os
 import sys
 from pathlib import Path
 
-from project.folder import StartRefused, read_environment
+from project.folder import StartRefused, is_running, read_environment
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -21,8 +21,24 @@ def main(words: list[str]) -> int:
     except StartRefused as why:
         print(why, file=sys.stderr)
         return 1
+    env = remembered | dict(os.environ)
+    helps = not words or words[0] in ("help", "--help") or "--help" in words
+    if not (helps or is_running(data) or _answers(env["DATABASE_URL"])):
+        print(f"./up is not running on {data}: start it first.", file=sys.stderr)
+        return 1
     command = [sys.executable, str(ROOT / "manage.py"), *words]
-    os.execve(sys.executable, command, remembered | dict(os.environ))  # noqa: S606 - our own
+    os.execve(sys.executable, command, env)  # noqa: S606 - our own
+
+
+def _answers(address: str) -> bool:
+    """Whether the database is there: one that is given by address does not end with ./up."""
+    import psycopg
+
+    try:
+        psycopg.connect(address, connect_timeout=5).close()
+    except psycopg.OperationalError:
+        return False
+    return True
 
 
 if __name__ == "__main__":

@@ -130,6 +130,7 @@ ACCOUNT_SESSION_REMEMBER = True
 ACCOUNT_LOGIN_METHODS = {"email"}
 ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
 ACCOUNT_USER_MODEL_USERNAME_FIELD = None
+# "mandatory" also hides from whoever signs up that an address has an account: mail tells its owner.
 ACCOUNT_EMAIL_VERIFICATION = "optional" if EMAIL_CONSOLE else "mandatory"
 MFA_ADAPTER = "tenancy.account_adapter.MfaAdapter"
 MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]

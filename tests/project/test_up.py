@@ -15,6 +15,7 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 
@@ -76,9 +77,37 @@ def test_a_number_out_of_bounds_is_named(words: list[str]) -> None:
 def test_a_taken_port_is_one_sentence(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        done = up("--data", str(tmp_path), "--port", str(port))
+        for data in (tmp_path, tmp_path / "new"):
+            done = up("--data", str(data), "--port", str(port))
+            assert (done.returncode, done.stdout) == (1, "")
+            refused = f"Port {port} on 127.0.0.1 is in use: choose another with --port.\n"
+            assert done.stderr == refused
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_command_says_in_one_sentence_that_nothing_runs(tmp_path: Path) -> None:
+    kept = {
+        "DATABASE_URL": f"postgresql://er_web:x@127.0.0.1:{free_port()}/enterprise_router",
+        **dict.fromkeys(("SECRET_KEY", "API_KEY_PEPPER"), "x" * 50),
+        "ENCRYPTION_KEY": "A" * 43 + "=",
+    }
+    (tmp_path / "environment.json").write_text(json.dumps(kept))
+    words = ("api_key", "list", "--organization", str(UUID(int=1)))
+    done = manage(tmp_path, *words)
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == f"Port {port} on 127.0.0.1 is in use: choose another with --port.\n"
+    assert done.stderr == f"./up is not running on {tmp_path}: start it first.\n"
+    assert manage(tmp_path, "api_key", "--help").returncode == 0
+    kept["DATABASE_URL"] = os.environ["DATABASE_URL"]
+    (tmp_path / "environment.json").write_text(json.dumps(kept))
+    assert "There is no organization" in manage(tmp_path, *words).stderr
+
+
+def manage(data: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run a command of the product to its end."""
+    command = [sys.executable, "-m", "project.operate", "--data", str(data), *words]
+    return subprocess.run(
+        command, cwd=ROOT, env=clean(), capture_output=True, text=True, timeout=60
+    )
 
 
 def test_a_folder_that_cannot_be_written_is_one_sentence() -> None:
@@ -258,6 +287,7 @@ def test_the_pasted_curl_answers_and_every_end_and_start_keeps_it(
     wait_for_calls(third, key[1], 1)
     children = third.children()
     assert third.end() == 0
+    assert third.log.read_text().splitlines()[-1].endswith("│ ended")
     assert not any(is_alive(pid) for pid in children)
 
 

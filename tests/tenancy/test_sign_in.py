@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from allauth.account.models import EmailAddress
+from django.core import mail
 from django.core.cache import cache
 from django.test import Client
 
@@ -143,3 +144,24 @@ def test_a_lone_confirmed_address_offers_nothing_that_cannot_be_done(
     assert offered() == ["add"]
     EmailAddress.objects.create(user=cast.alice, email="second@example.com", verified=False)
     assert offered() == ["primary", "send", "remove", "add"]
+
+
+def test_signing_up_hides_who_has_an_account_where_mail_is_set_up(
+    cast: Cast, settings: Any
+) -> None:
+    settings.EMAIL_CONSOLE = False
+    settings.ACCOUNT_EMAIL_VERIFICATION = "mandatory"
+    told = []
+    for email in (cast.alice.email, "nobody@new.example.com"):
+        browser = Client()
+        form = {"email": email, "password1": "correct horse battery"}
+        answer = browser.post("/accounts/signup/", form, follow=True)
+        page = re.sub(r'[Tt]oken" ?(value=|:)"\w+"', "", answer.content.decode())
+        told.append((answer.redirect_chain, page.replace(email, "EMAIL").splitlines()))
+    assert told[0] == told[1]
+    known, unknown = mail.outbox
+    assert (known.to, known.subject) == ([cast.alice.email], "You have an account already")
+    assert (unknown.to, unknown.subject) == (
+        ["nobody@new.example.com"],
+        "Confirm your email address",
+    )
