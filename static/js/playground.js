@@ -50,6 +50,7 @@
     card.querySelector('h2').id = `asked-${number}`;
     card.setAttribute('aria-labelledby', `asked-${number}`);
     card.querySelector('.text').setAttribute('aria-label', `Answer of ${name}`);
+    card.querySelector('[data-stop]').setAttribute('aria-label', `Stop ${name}`);
     answers.append(card);
     return card;
   }
@@ -59,7 +60,13 @@
     badge.textContent = state;
     badge.className = `badge state ${tone}`;
     card.querySelector('.text').setAttribute('aria-busy', 'false');
-    card.querySelector('[data-again]').hidden = tone === 'ok';
+    const own = card.querySelector('[data-stop]');
+    const again = card.querySelector('[data-again]');
+    const held = document.activeElement === own;
+    own.hidden = true;
+    again.hidden = tone === 'ok';
+    // The focus stays near while others run.
+    if (held && !stop.hidden) stop.focus();
   }
 
   // What a call cost whose end was not waited for: it is written down a moment later.
@@ -157,7 +164,8 @@
       end(card, 'Stopped', 'warn');
       lookUp(card);
     });
-    return { stopper, done };
+    card.querySelector('[data-stop]').hidden = false;
+    return { card, stopper, done };
   }
 
   async function run(cards) {
@@ -183,6 +191,11 @@
       event.preventDefault();
       send();
     }
+  });
+  answers.addEventListener('click', (event) => {
+    const own = event.target.closest('[data-stop]');
+    const card = own && own.closest('.answer');
+    for (const one of running) if (one.card === card) one.stopper.abort();
   });
   // One column once more, with the words as they stand now; the others stay.
   answers.addEventListener('click', (event) => {

@@ -96,7 +96,7 @@ def test_stop_ends_the_call_at_the_provider(enter: Enter, owner: User, product: 
         page = enter("/playground", user=owner)
         ask(page, "sandbox-balanced")
         expect(page.locator(".answer .text")).not_to_be_empty()
-        page.get_by_role("button", name="Stop").click()
+        page.get_by_role("button", name="Stop", exact=True).click()
         expect(page.locator(".answer .state")).to_have_text("Stopped")
         assert wait_for_rows(owner, 1) == [("sandbox-balanced", 499)]
         expect(page.get_by_role("button", name="Send", exact=True)).to_be_enabled()
@@ -110,6 +110,27 @@ def test_stop_ends_the_call_at_the_provider(enter: Enter, owner: User, product: 
     page.get_by_role("button", name="Send it again").click()
     expect(page.locator(".answer .state")).to_have_text("Done")
     assert sorted(wait_for_rows(owner, 2)) == [("sandbox-balanced", 200), ("sandbox-balanced", 499)]
+
+
+def test_one_of_two_is_stopped_alone(enter: Enter, owner: User, product: Product) -> None:
+    slow = {"model": "sandbox-balanced", "stall_ms": 60_000, "stall_after_chunks": 3}
+    slower = {**slow, "model": "sandbox-smart"}
+    for fault in (slow, slower):
+        assert product.sandbox.call("POST", "/sandbox/faults", fault).status == 200
+    try:
+        page = enter("/playground", user=owner)
+        ask(page, "sandbox-balanced", "sandbox-smart")
+        first, second = page.locator(".answer").all()
+        for card in (first, second):
+            expect(card.locator(".text")).not_to_be_empty()
+        first.get_by_role("button", name="Stop sandbox-balanced").click()
+        expect(first.locator(".state")).to_have_text("Stopped")
+        expect(first.locator("[data-stop]")).to_be_hidden()
+        expect(second.locator(".state")).to_have_text("Streaming")
+        page.locator("#stop").click()
+        expect(second.locator(".state")).to_have_text("Stopped")
+    finally:
+        product.sandbox.call("POST", "/sandbox/reset")
 
 
 def test_a_broken_connection_still_tells_what_was_spent(
