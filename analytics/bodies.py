@@ -37,6 +37,15 @@ class Body:
         """Whether only its beginning was kept."""
         return len(self.text.encode()) < self.size
 
+    @property
+    def ending(self) -> str:
+        """The ending of a file that holds it."""
+        return "json" if self.text[:1] in ("{", "[") else "txt"
+
+    def file_name(self, call_id: UUID, part: str) -> str:
+        """The name of a file that holds it."""
+        return f"{call_id}-{part}.{self.ending}"
+
 
 @dataclass(frozen=True, slots=True)
 class Bodies:

@@ -9,7 +9,7 @@ from django.http import Http404, HttpResponse
 from django.views.decorators.http import require_safe
 
 from analytics import selectors
-from analytics.bodies import Bodies, bodies, may_read
+from analytics.bodies import Bodies, Body, bodies, may_read
 from analytics.core import ANSWER, REQUEST
 from tenancy.pages import MemberRequest, member_page
 
@@ -18,14 +18,14 @@ from tenancy.pages import MemberRequest, member_page
 @member_page
 def request_body(request: MemberRequest, call_id: UUID) -> HttpResponse:
     """What was asked, as a file."""
-    return _file(_readable(request, call_id).request.text, REQUEST, call_id)
+    return _file(_readable(request, call_id).request, REQUEST, call_id)
 
 
 @require_safe
 @member_page
 def answer_body(request: MemberRequest, call_id: UUID) -> HttpResponse:
     """What was answered, as a file."""
-    return _file(_readable(request, call_id).answer.text, ANSWER, call_id)
+    return _file(_readable(request, call_id).answer, ANSWER, call_id)
 
 
 def _readable(request: MemberRequest, call_id: UUID) -> Bodies:
@@ -41,10 +41,10 @@ def _readable(request: MemberRequest, call_id: UUID) -> Bodies:
     return found
 
 
-def _file(text: str, part: str, call_id: UUID) -> HttpResponse:
+def _file(body: Body, part: str, call_id: UUID) -> HttpResponse:
     # Never a type that a browser would show as a page: it is what somebody else wrote.
-    ending, kind = ("json", "application/json") if text[:1] in "{[" else ("txt", "text/plain")
-    response = HttpResponse(text, content_type=f"{kind}; charset=utf-8")
-    response["Content-Disposition"] = f'attachment; filename="{call_id}-{part}.{ending}"'
+    kind = "application/json" if body.ending == "json" else "text/plain"
+    response = HttpResponse(body.text, content_type=f"{kind}; charset=utf-8")
+    response["Content-Disposition"] = f'attachment; filename="{body.file_name(call_id, part)}"'
     response["Cache-Control"] = "private, no-store"
     return response

@@ -1,4 +1,4 @@
-"""Arithmetic of the ledger: latency buckets, percentiles, what a body is bound to. Pure."""
+"""What the ledger is built of: latency buckets, percentiles, what a body is bound to. Pure."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from collections.abc import Mapping
 BODY_KEY_ID = 1
 REQUEST = "request"
 ANSWER = "answer"
+# The error of a call whose process ended before its outcome was written down.
+INTERRUPTED = "interrupted"
 
 # Each bucket is 8 % wider than the one below, so its middle is within 4 % of what fell into it.
 BUCKET_FACTOR = 1.08

@@ -2,7 +2,8 @@
 
 The ledger keeps the decision as the router explained it: ``policy``, ``candidates`` in the order of
 their score, those that fell ``out`` with their reason, each of the ``attempts``, and whom the
-router ``passed_over`` because their interface cannot carry the request.
+router ``passed_over``, because their interface cannot carry the request or their provider failed.
+Of a call whose process ended there is only where it had gone.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ REASONS = {
     "max_cost": ("over the max cost", "Over max cost"),
     "max_latency": ("over the max latency", "Over max latency"),
 }
+_NTH = {2: "the second", 3: "the third", 4: "the fourth", 5: "the fifth"}
 # Reasons whose detail says more than the label.
 TELLING = frozenset(
     {"capability", "unsupported_field", "context_window", "max_cost", "max_latency"}
@@ -49,6 +51,7 @@ class Told:
     output_tokens: int
     decision: Mapping[str, Any]
     latency_ms: int = 0
+    sent_to: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +108,8 @@ class Story:
 def tell(told: Told) -> Story:
     """Why the call went where it went, or why it went nowhere."""
     decision = told.decision
+    if decision.get("interrupted"):
+        return _interrupted(told.sent_to)
     candidates = decision.get("candidates", [])
     out = decision.get("out", [])
     attempts = decision.get("attempts", [])
@@ -123,6 +128,15 @@ def tell(told: Told) -> Story:
     return Story(lead, answered_by, because, steps, rows, _axis(drawn))
 
 
+def _interrupted(sent_to: str) -> Story:
+    lead = (
+        f"The router's process ended before the answer was complete; this request had gone to "
+        f"{sent_to}. Whether that answered is not known, and the cost is an estimate."
+    )
+    detail = "The router's process ended. The client got no whole answer."
+    return Story(lead, "", "", [Step(f"{sent_to}: outcome not known", detail, tone="bad")])
+
+
 def _axis(drawn: Shape) -> list[Tick]:
     return [Tick(x, duration(round(ms))) for x, ms in drawn.ticks]
 
@@ -138,7 +152,8 @@ def _sentence(
     attempts: Sequence[Mapping[str, Any]],
 ) -> tuple[str, str, str]:
     if told.status == 200 and attempts:
-        return "Answered by", _name(attempts[-1]), _why_chosen(candidates, attempts)
+        passed = told.decision.get("passed_over", [])
+        return "Answered by", _name(attempts[-1]), _why_chosen(candidates, attempts, passed)
     if told.status == CLIENT_LEFT:
         where = f" while {_name(attempts[-1])} was answering" if attempts else ""
         return f"The client left{where}, before the answer was complete.", "", ""
@@ -156,16 +171,22 @@ def _sentence(
 
 
 def _why_chosen(
-    candidates: Sequence[Mapping[str, Any]], attempts: Sequence[Mapping[str, Any]]
+    candidates: Sequence[Mapping[str, Any]],
+    attempts: Sequence[Mapping[str, Any]],
+    passed: Sequence[Mapping[str, Any]],
 ) -> str:
-    tried = list(dict.fromkeys(_name(a) for a in attempts))
-    if len(attempts) == 1:
+    answered = _name(attempts[-1])
+    failed = [f"{_name(a)} ended with {_ending(a)}" for a in attempts[:-1]]
+    if answered in {_name(a) for a in attempts[:-1]}:
+        number = len(attempts)
+        return f"It answered at the attempt number {number}: before, {', '.join(failed)}."
+    ranked = [_name(c) for c in candidates]
+    rank = ranked.index(answered) + 1 if answered in ranked else len(attempts)
+    if rank == 1:
         return "It was the only candidate." if len(candidates) == 1 else "It was the first choice."
-    failed = ", ".join(f"{_name(a)} ended with {_ending(a)}" for a in attempts[:-1])
-    if len(tried) == 1:
-        return f"It answered at the attempt number {len(attempts)}: before, {failed}."
-    nth = {2: "second", 3: "third"}.get(len(tried), f"number {len(tried)}")
-    return f"It was the {nth} choice: {failed}."
+    left_out = [f"{_name(p)} was passed over" for p in passed if _name(p) in ranked[: rank - 1]]
+    because = ", ".join((*failed, *left_out))
+    return f"It was {_NTH.get(rank, f'number {rank}')} choice: {because}."
 
 
 def _ending(attempt: Mapping[str, Any]) -> str:
@@ -285,7 +306,8 @@ def _rows(told: Told, decision: Mapping[str, Any]) -> list[Row]:
         if name in passed and name not in tried:
             result, error = "Passed over", str(passed[name].get("message", ""))
         elif name in tried:
-            result, error = _result(tried[name], answered=name == answered)
+            left = told.status == CLIENT_LEFT and tried[name] is attempts[-1]
+            result, error = _result(tried[name], answered=name == answered, left=left)
         else:
             result, error = unasked, ""
         note = error or ("Failed lately" if candidate.get("resting") else "")
@@ -298,11 +320,13 @@ def _rows(told: Told, decision: Mapping[str, Any]) -> list[Row]:
     return rows
 
 
-def _result(attempt: Mapping[str, Any], *, answered: bool) -> tuple[str, str]:
+def _result(attempt: Mapping[str, Any], *, answered: bool, left: bool) -> tuple[str, str]:
     """How a candidate's turn went, and the error that ended it."""
     if answered:
         return "Answered", ""
     status, error = attempt.get("status"), str(attempt.get("error", "")).replace("_", " ")
+    if left and status in (200, CLIENT_LEFT):
+        return "Client left", ""
     if status:
         return f"Tried, {status}", error.capitalize()
     return f"Tried, {error or 'no answer'}", ""

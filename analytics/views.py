@@ -18,7 +18,15 @@ from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from analytics import call_selectors, selectors
-from analytics.call_rows import cost_in_words, curl, shown
+from analytics.bodies import bodies, may_read
+from analytics.call_rows import (
+    cost_in_words,
+    curl,
+    curl_again,
+    is_interrupted,
+    shown,
+    told_of,
+)
 from analytics.call_selectors import Cursor
 from analytics.filter_bar import DEFAULT_RANGE, bar, in_words, pairs
 from analytics.filters import CUSTOM, Filters, between, read_filters
@@ -26,7 +34,7 @@ from analytics.guide import Slot
 from analytics.histogram import Bar, bars
 from analytics.models import Call
 from analytics.notes import lacks
-from analytics.story import Told, tell
+from analytics.story import tell
 from analytics.tags import are_all
 from lib.figures import count, counted, duration
 from tenancy.event_stream import Event, event_stream
@@ -145,14 +153,8 @@ def request_detail(request: MemberRequest, call_id: UUID) -> HttpResponse:
     call = selectors.call(organization_id, call_id)
     if call is None:
         raise Http404
-    told = Told(
-        status=call.status,
-        error_code=call.error_code,
-        input_tokens=call.input_tokens,
-        output_tokens=call.output_tokens,
-        decision=call.decision,
-        latency_ms=call.latency_ms,
-    )
+    found = bodies(organization_id, call.id)
+    again = found.request if found and may_read(request.member, call) else None
     filters = _filters(request)
     guide = call_selectors.slots(organization_id, filters)
     newer_id, older_id = call_selectors.neighbors(organization_id, filters, guide, call)
@@ -163,15 +165,22 @@ def request_detail(request: MemberRequest, call_id: UUID) -> HttpResponse:
         "newer": newer_id and _address(filters, path=f"/requests/{newer_id}"),
         "older": older_id and _address(filters, path=f"/requests/{older_id}"),
         "row": shown(call, key_names(organization_id)),
-        "story": tell(told),
+        "story": tell(told_of(call)),
+        "is_interrupted": is_interrupted(call),
+        "found": found,
         "lines": cost_in_words(call),
         "metadata": _tags(call),
-        "curl": curl(call.model_requested, call.task_type, stream=call.stream),
+        "curl": curl_again(call, again) if again else _placeholder(call),
+        "is_placeholder": again is None,
         "may_replay": call.task_type == "chat" and exists("/playground"),
         "zone": request.member.time_zone,
         "overhead": call.overhead_us and duration(call.overhead_us / 1000),
     }
     return render_page(request, "analytics/request.html", context, target=BESIDE)
+
+
+def _placeholder(call: Call) -> str:
+    return curl(call.model_requested or "auto", call.task_type, stream=call.stream)
 
 
 def _results(request: MemberRequest, filters: Filters, names: dict[UUID, str]) -> dict[str, Any]:

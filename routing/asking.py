@@ -16,6 +16,7 @@ from typing import Any
 import orjson
 from django.http import QueryDict
 
+from analytics.call_rows import latency, told_of
 from analytics.models import Call
 from analytics.story import Story, Told, tell
 from lib.figures import duration
@@ -218,16 +219,7 @@ def outcome_of(
 
 def recorded(call: Call) -> Outcome:
     """What the ledger tells of a call whose end nobody waited for."""
-    story = tell(
-        Told(
-            status=call.status,
-            error_code=call.error_code,
-            input_tokens=call.input_tokens,
-            output_tokens=call.output_tokens,
-            decision=call.decision,
-            latency_ms=call.latency_ms,
-        )
-    )
+    story = tell(told_of(call))
     first_ms = call.first_token_ms
     return Outcome(
         asked=call.model_requested,
@@ -235,7 +227,7 @@ def recorded(call: Call) -> Outcome:
         answered_by=f"{call.provider} / {call.model_used}" if call.model_used else "",
         is_sandbox=call.provider.startswith("sandbox"),
         first_token="" if first_ms is None else duration(first_ms),
-        latency=duration(call.latency_ms),
+        latency=latency(call),
         input_tokens=call.input_tokens,
         output_tokens=call.output_tokens,
         cost=format_usd(call.cost_nano),

@@ -25,6 +25,7 @@ from typing import Any
 import orjson
 import psycopg
 
+from analytics.core import INTERRUPTED
 from analytics.ledger import Ledger
 from routing.journal import (
     HEADER,
@@ -45,7 +46,6 @@ BODY_BYTES_MAX = 16 * 2**20
 IDLE_S = 0.1
 RETRY_S = 1.0
 STOP_WITHIN_S = 20.0
-INTERRUPTED = "interrupted"
 # Data, integrity and size: what Postgres says when a row is wrong, and not the server.
 _ROWS_FAULT = ("22", "23", "54")
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from django import template
 
-from analytics.bodies import Body, bodies, may_read, readable
+from analytics.bodies import Body, may_read, readable
 from analytics.core import ANSWER, REQUEST
 from analytics.models import Call
 from tenancy.core import Role
@@ -21,10 +21,11 @@ SHOWN_CHARS_MAX = 20_000
 def said(context: dict[str, Any], call: Call) -> dict[str, Any]:
     """The request and the answer of a call, their beginnings at least, or why they are not here."""
     member = context["request"].member
-    found = bodies(member.organization_id, call.id)
+    found = context["found"]
     told: dict[str, Any] = {
         "call": call,
         "is_admin": member.may(Role.ADMIN),
+        "is_interrupted": context["is_interrupted"],
         "is_stored": found is not None,
         "may_read": may_read(member, call),
     }

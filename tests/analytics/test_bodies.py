@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import time
 from collections.abc import Callable, Iterator
+from html import unescape
 from typing import Any
 
 import pytest
@@ -93,6 +95,71 @@ def test_a_member_reads_only_their_own(cast: Cast, store: Store) -> None:
     assert member.get(f"/requests/{others}/request").status_code == 403
     assert "alert(1)" in page(member, own)
     assert member.get(f"/requests/{own}/request").content == ASKED
+
+
+def curl_of(page: str) -> str:
+    """What the page's button copies."""
+    return unescape(page.partition('<template id="curl">')[2].partition("</template>")[0])
+
+
+def test_curl_sends_what_was_stored(cast: Cast, store: Store) -> None:
+    asked = b'{"model":"auto","max_tokens":9,"messages":[{"role":"user","content":"it\'s <b>"}]}'
+    shown = page(signed_in(cast.alice), store(cast.acme.id, asked))
+    assert "placeholder prompt" not in shown
+    # A shell in which curl says what it would send.
+    said = subprocess.run(
+        ["sh", "-c", f'curl() {{ for last; do :; done; printf %s "$last"; }}\n{curl_of(shown)}'],
+        capture_output=True,
+        timeout=10,
+    )
+    assert said.stdout == asked
+
+
+def test_curl_says_that_a_prompt_is_a_placeholder(cast: Cast, store: Store) -> None:
+    dave = create_user("dave@curl.example.com", None)
+    add_member(cast.acme.id, user=dave, role=Role.MEMBER, actor=SYSTEM)
+    shown = page(signed_in(dave), store(cast.acme.id))
+    assert "Copy as curl (placeholder prompt)" in shown
+    assert "alert(1)" not in curl_of(shown)
+
+
+@pytest.mark.parametrize("asked", [b'"' + b"x" * 30_000 + b'"', b"{\x1b[201~}", "{\x9b}".encode()])
+def test_curl_takes_from_its_file_what_no_terminal_should_get(
+    cast: Cast, store: Store, asked: bytes
+) -> None:
+    owner = signed_in(cast.alice)
+    call = store(cast.acme.id, asked)
+    command = curl_of(page(owner, call))
+    name = owner.get(f"/requests/{call}/request")["Content-Disposition"].split('"')[1]
+    assert command.startswith(f"# Download the request from its page first: {name}.\ncurl ")
+    assert command.endswith(f"--data-binary @{name}")
+
+
+def test_curl_says_that_a_body_was_cut_off(
+    cast: Cast, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("routing.tape.KEPT_BYTES_MAX", 10)
+    command = curl_of(page(signed_in(cast.alice), store(cast.acme.id)))
+    assert command.startswith(f"# Only the beginning of the body's {len(ASKED)} bytes was stored.")
+    assert ASKED[:10].decode() in command
+
+
+def test_of_an_interrupted_call_the_page_claims_nothing(cast: Cast) -> None:
+    ledger = Ledger(settings.DATABASE_INGEST_URL)
+    ended = {"success": False, "status": 500, "error_code": "interrupted", "latency_ms": 0}
+    call = row(cast.acme.id, time.time_ns() // 1_000_000, decision={"interrupted": True}, **ended)
+    ledger.write([call])
+    ledger.close()
+    with tenant_scope(cast.acme.id):
+        Organization.objects.filter(id=cast.acme.id).update(store_bodies=True)
+    owner = signed_in(cast.alice)
+    shown = page(owner, call["id"])
+    assert "process ended before the answer was complete" in shown
+    assert "<dt>Whole request</dt><dd>not known</dd>" in shown
+    assert "process ended before.</p>" in shown
+    for false in ("days are over", "0 ms", "Refused"):
+        assert false not in shown
+    assert "not known" in owner.get("/requests").content.decode()
 
 
 def test_nothing_of_another_organization_is_read(cast: Cast, store: Store) -> None:

@@ -142,3 +142,48 @@ def test_a_candidate_that_was_passed_over_says_why() -> None:
         ("Passed over", why),
         ("Answered", ""),
     ]
+    over = f"{GOOD['provider']} / {GOOD['model']} was passed over"
+    assert story.because == f"It was the second choice: {over}."
+
+
+def test_the_rank_of_who_answered_counts_those_left_out() -> None:
+    flaky, balanced = {**FAST, "model": "flaky"}, {**FAST, "model": "balanced"}
+    message = "Its provider had failed twice."
+    passed = {"provider": "sandbox", "model": "balanced", "message": message}
+    again = {**OVERLOADED, "model": "flaky"}
+    story = tell(
+        told(
+            policy=POLICY,
+            candidates=[FAST, flaky, balanced, GOOD],
+            attempts=[OVERLOADED, again, SECOND],
+            passed_over=[passed],
+        )
+    )
+    assert story.because == (
+        "It was the fourth choice: sandbox / sandbox-small ended with 529 (overloaded error),"
+        " sandbox / flaky ended with 529 (overloaded error), sandbox / balanced was passed over."
+    )
+    assert [(row.result, row.note) for row in story.rows[2:]] == [
+        ("Passed over", message),
+        ("Answered", ""),
+    ]
+
+
+def test_the_first_choice_may_answer_after_another() -> None:
+    story = tell(told(candidates=[FAST, GOOD], attempts=[OVERLOADED, SECOND, ANSWERED]))
+    assert story.because.startswith("It answered at the attempt number 3: before, sandbox / ")
+
+
+@pytest.mark.parametrize("attempt", [ANSWERED, {**ANSWERED, "status": 499, "error": "client_left"}])
+def test_a_candidate_whose_client_left_did_not_fail(attempt: dict[str, Any]) -> None:
+    left = told(499, "client_left", candidates=[FAST, GOOD], attempts=[attempt])
+    assert [row.result for row in tell(left).rows] == ["Client left", "Not needed"]
+    late = told(499, "client_left", candidates=[FAST, GOOD], attempts=[OVERLOADED])
+    assert tell(late).rows[0].result == "Tried, 529"
+
+
+def test_of_a_call_whose_process_ended_no_more_is_told_than_is_known() -> None:
+    story = tell(Told(500, "interrupted", 0, 0, {"interrupted": True}, sent_to="groq / llama"))
+    assert "had gone to groq / llama." in story.lead
+    assert "Refused" not in story.lead
+    assert [step.title for step in story.steps] == ["groq / llama: outcome not known"]
