@@ -78,6 +78,18 @@ def test_an_invalid_value_is_explained_and_not_stored(open_page: Open) -> None:
     expect(field).to_have_value("200")
 
 
+def test_a_saved_number_is_shown_as_it_is_stored_once_its_field_is_left(open_page: Open) -> None:
+    page = open_page(PREFERENCES)
+    field = page.locator("#cost-threshold")
+    field.fill("1,000")
+    expect(page.locator("#cost-threshold-after")).to_contain_text("no commas, such as 400")
+    field.fill("$0400.50")
+    expect(page.locator("#cost-threshold-after")).to_contain_text("Saved")
+    expect(field).to_have_value("$0400.50")
+    page.locator("#max-latency").focus()
+    expect(field).to_have_value("400.5")
+
+
 def test_two_people_on_one_field_get_to_choose(open_page: Open, house: House) -> None:
     mine, theirs = open_page(PREFERENCES), open_page(PREFERENCES, user=house.admin)
     theirs.locator("#max-cost").fill("0.10")

@@ -104,8 +104,17 @@ def test_a_model_without_scripts(open_page: Open) -> None:
     page = open_page("/providers/openai", java_script_enabled=False)
     page.get_by_role("link", name="Add a model").first.click()
     page.get_by_role("link", name="gpt-4o-mini", exact=True).click()
-    page.get_by_label("Name at the provider").fill("our-mini")
+    page.get_by_label("Name there").fill("our-mini")
+    tops = [page.locator(f"#{name}").bounding_box() for name in ("model", "upstream-model")]
+    assert tops[0]
+    assert tops[1]
+    assert tops[0]["y"] == tops[1]["y"]
     page.get_by_role("button", name="Add the model").click()
+    notice = page.locator(".notices").bounding_box()
+    back = page.get_by_role("link", name="← Providers").bounding_box()
+    assert notice
+    assert back
+    assert back["y"] - notice["y"] - notice["height"] >= 10
     expect(page.locator("tbody")).to_contain_text("there: our-mini")
     page.get_by_role("link", name="gpt-4o-mini").click()
     page.locator("summary", has_text="Set your own price").click()
@@ -114,6 +123,7 @@ def test_a_model_without_scripts(open_page: Open) -> None:
     page.get_by_label("Where it is from").fill("contract of May")
     page.get_by_role("button", name="Set the price").click()
     expect(page.locator(".facts")).to_contain_text("contract of May")
+    expect(page.locator(".facts")).to_contain_text("$0.60 per million tokens")
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

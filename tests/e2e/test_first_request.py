@@ -51,6 +51,7 @@ def received(page: Page) -> None:
     expect(line).to_contain_text("Received", timeout=SHOWN_MS)
     expect(line).to_contain_text(re.compile(r"sandbox-\S+, [\d.]+ m?s, \$0\.\d+"))
     expect(page.get_by_text("Waiting for your first request…")).to_have_count(0)
+    expect(page.locator('nav a[href="/get-started"] .badge')).to_have_text("3 of 6")
     line.get_by_role("link", name="See why it was routed there").click()
     expect(page.get_by_role("heading", name="Why it was routed here")).to_be_visible()
 
