@@ -18,6 +18,7 @@ from analytics.overview import Tally, by_bar, by_provider, merged, total
 from analytics.schemas import TAG
 from analytics.schemas_analytics import SeriesOut, SummaryOut
 from analytics.spans import DAY, Bars, bars, grain_of
+from analytics.tags import with_name
 from lib.errors import RouterError
 from lib.money import dollars
 from tenancy.api_auth import holder, in_scope
@@ -211,7 +212,7 @@ def _asked(request: HttpRequest) -> tuple[Filters, ZoneInfo]:
         raise RouterError(422, "invalid_value", str(one), param=one.param)
     if filters.start is None and filters.until is not None:
         filters = between(filters, filters.until - 7 * DAY, filters.until, zone=zone)
-    return filters, zone
+    return with_name(found.id, filters), zone
 
 
 def _told(tally: Tally, buckets: dict[int, int]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
-from itertools import pairwise, zip_longest
+from itertools import pairwise
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -270,8 +270,11 @@ def _tables(
 
     People also get the sums of lines and columns, where it ``adds_up``.
     """
-    # The time before may have fewer bars, where the clocks changed.
-    lines = list(zip_longest(*courses.values())) or [()] * len(bars)
+    # The time before may have more bars or fewer, where the clocks changed.
+    lines = [
+        [course[bar] if bar < len(course) else None for course in courses.values()]
+        for bar in range(len(bars))
+    ]
     starts = [edge.astimezone(zone).isoformat() for edge in bars.edges[:-1]]
     return {
         "table": _said(courses, lines, _labels(bars, zone), say, adds_up=adds_up),

@@ -215,7 +215,7 @@ def _in_time(
     asked = asked if asked in RANGES else default
     if asked not in RANGES:
         return found
-    end = _ceil(now)
+    end = ceil_quarter(now)
     days = RANGES[asked][1]
     if days is None:
         return replace(found, range=asked, start=end - timedelta(days=1), until=end)
@@ -241,11 +241,11 @@ def _ends(
     given = (first if start else "", last if until else "")
     # There is nothing past today; its whole day stays, for it is what a day as an end means.
     tonight = midnight(now.astimezone(zone).date() + timedelta(days=1), zone)
-    until = min(until, tonight) if until else _ceil(now) if start else None
+    until = min(until, tonight) if until else ceil_quarter(now) if start else None
     return start, until, given
 
 
-def _ceil(at: datetime) -> datetime:
+def ceil_quarter(at: datetime) -> datetime:
     """The next full quarter of an hour: rollups know no finer time."""
     return at + (datetime.min.replace(tzinfo=UTC) - at) % QUARTER
 

@@ -21,7 +21,6 @@ import psycopg
 from analytics.core import COUNT_BITS, COUNT_MASK, bucket_of
 
 NOBODY = UUID(int=0)
-_WEEK = timedelta(days=7)
 
 _COLUMNS = (
     "id",
@@ -116,7 +115,8 @@ WITH new AS (
     n.fallback_used::int AS fallbacks, n.cache_hit::int AS cache_hits, n.input_tokens,
     n.output_tokens, n.cached_tokens, n.reasoning_tokens, n.cost_nano,
     n.latency_ms AS latency_ms_sum
-  FROM new n JOIN (SELECT DISTINCT organization_id, id, bucket FROM incoming) i
+  FROM new n JOIN (SELECT DISTINCT ON (organization_id, id) organization_id, id, bucket
+      FROM incoming) i
     ON i.organization_id = n.organization_id AND i.id = n.id
 ), quarters AS (
   INSERT INTO router_quarters AS r (organization_id, quarter, provider, model_used, api_key_id,

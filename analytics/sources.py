@@ -1,7 +1,8 @@
 """Where sums and latencies are read: the query of each, by what the filters ask for.
 
 1. Whole hours come from the hourly rollups. An hour that a bar's edge lies inside of comes from its
-   quarters, so that a day is exact in every zone, and the days of a range add up to it.
+   quarters, so that a day is exact in every zone, and the days of a range add up to it. What a
+   range that begins or ends between two quarters cuts off is counted from its calls.
 2. Latencies by no dimension or by one come from ``router_latency_totals``; by several from the
    arrays beside the sums. They know no finer time than the hour: one belongs to the bar in which
    it begins.
@@ -22,8 +23,8 @@ from uuid import UUID
 from psycopg.types.json import Jsonb
 
 from analytics.core import COUNT_BITS, COUNT_MASK
-from analytics.filters import QUARTER, Filters
-from analytics.spans import DAY, Bars, floor_hour, split_hours
+from analytics.filters import QUARTER, Filters, ceil_quarter
+from analytics.spans import DAY, HOUR, Bars, floor_hour, floor_quarter, split_hours
 
 SUMS = ("calls", "successes", "fallbacks", "cost_nano", "input_tokens", "output_tokens")
 COLUMNS = f"provider, status, {', '.join(SUMS)}"
@@ -60,26 +61,47 @@ def sums_source(organization_id: UUID, filters: Filters, bars: Bars) -> tuple[st
         return f"{_CALLS} WHERE {where}", params
     where, named = rollup_where(organization_id, filters)
     quarterly = f"SELECT quarter AS at, {COLUMNS} FROM router_quarters WHERE {where}"
+    first, last = ceil_quarter(bars.start), floor_quarter(bars.until)
     if len(split) > _SPLIT_MAX:
         source = f"{quarterly} AND quarter >= %s AND quarter < %s"
-        return source, [*named, bars.start, bars.until]
+        params = [*named, first, last]
+        return _with_calls(source, params, organization_id, filters, _beside(bars, first, last))
     source = (
         f"SELECT hour AS at, {COLUMNS} FROM {_table(filters)} WHERE {where}"
         " AND hour >= %s AND hour < %s AND hour <> ALL(%s::timestamptz[])"
     )
     params = [*named, bars.start, bars.until, split]
+    if filters.tags:
+        spans = [(max(at, bars.start), min(at + HOUR, bars.until)) for at in split]
+        return _with_calls(source, params, organization_id, filters, spans)
     if split:
         quarters = [hour + i * QUARTER for hour in split for i in range(4)]
-        inside = [at for at in quarters if bars.start <= at < bars.until]
-        if filters.tags:
-            where, named = raw_where(organization_id, filters, None, None)
-            spans = _joined(inside)
-            cut = " OR ".join(["created_at >= %s AND created_at < %s"] * len(spans))
-            source += f" UNION ALL {_CALLS} WHERE {where} AND ({cut})"
-            return source, [*params, *named, *(at for span in spans for at in span)]
         source += f" UNION ALL {quarterly} AND quarter = ANY(%s::timestamptz[])"
-        params += [*named, inside]
-    return source, params
+        params += [*named, [at for at in quarters if first <= at < last]]
+    return _with_calls(source, params, organization_id, filters, _beside(bars, first, last))
+
+
+def _beside(bars: Bars, first: datetime, last: datetime) -> list[tuple[datetime, datetime]]:
+    """What lies before the first whole quarter of a time and after its last."""
+    if first > last:
+        return [(bars.start, bars.until)]
+    return [(a, b) for a, b in ((bars.start, first), (last, bars.until)) if a < b]
+
+
+def _with_calls(
+    source: str,
+    params: list[Any],
+    organization_id: UUID,
+    filters: Filters,
+    spans: Sequence[tuple[datetime, datetime]],
+) -> tuple[str, list[Any]]:
+    """The query, with the calls themselves of some short times."""
+    if not spans:
+        return source, params
+    where, named = raw_where(organization_id, filters, None, None)
+    cut = " OR ".join(["created_at >= %s AND created_at < %s"] * len(spans))
+    source += f" UNION ALL {_CALLS} WHERE {where} AND ({cut})"
+    return source, [*params, *named, *(at for span in spans for at in span)]
 
 
 def latency_source(
@@ -108,7 +130,6 @@ def latency_source(
         where, params = rollup_where(organization_id, filters)
         # An array that is taken apart in the list of columns is read at twice the speed of a join.
         source = (
-            # So are small integers.
             f"SELECT bar, provider, (e >> {COUNT_BITS})::int AS bucket,"
             f" (e & {COUNT_MASK})::int AS calls FROM ("
             f"SELECT {bar.format(at='hour')} AS bar, provider, unnest(latencies) AS e"
@@ -147,17 +168,6 @@ def day_totals(
     for span, at, end in spans:
         params += [organization_id, span, kind, *([list(names)] if names else []), at, end]
     return " UNION ALL ".join([f"{whole} AND start >= %s AND start < %s"] * len(spans)), params
-
-
-def _joined(quarters: Sequence[datetime]) -> list[tuple[datetime, datetime]]:
-    """Quarters of an hour, ascending, as the times they make up together."""
-    found: list[tuple[datetime, datetime]] = []
-    for at in quarters:
-        if found and found[-1][1] == at:
-            found[-1] = found[-1][0], at + QUARTER
-        else:
-            found.append((at, at + QUARTER))
-    return found
 
 
 def _since_midnight(at: datetime) -> timedelta:

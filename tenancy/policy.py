@@ -83,6 +83,17 @@ def policy_sql(table: str, column: str, all_rows: tuple[str, ...] = ()) -> str:
     return "; ".join(statements)
 
 
+def unforced(statements: str, *tables: str) -> str:
+    """Statements of a migration that work on the rows of all organizations.
+
+    Where the server lets no role bypass policies they hold for the tables' owner too, who would
+    see no row and be refused; they are forced again before the transaction ends.
+    """
+    opened = "".join(f'ALTER TABLE "{table}" NO FORCE ROW LEVEL SECURITY;' for table in tables)
+    closed = "".join(f'ALTER TABLE "{table}" FORCE ROW LEVEL SECURITY;' for table in tables)
+    return f"{opened}{statements.rstrip().rstrip(';')};{closed}"
+
+
 class TenantForeignKey(_SqlConstraint):
     """``(organization_id, column)`` refers to ``(organization_id, id)`` of another tenant table."""
 

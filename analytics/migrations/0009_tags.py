@@ -5,7 +5,7 @@ A value that many calls share has a row an hour; one of its own, such as a trace
 
 from django.db import migrations, models
 
-from tenancy.policy import policy_sql
+from tenancy.policy import policy_sql, unforced
 
 TABLE = """
 CREATE TABLE router_tags (
@@ -35,7 +35,11 @@ class Migration(migrations.Migration):
     dependencies = [("analytics", "0008_filters_in_the_key")]
     operations = [
         migrations.RunSQL(
-            [TABLE, policy_sql("router_tags", "organization_id", ("er_ingest",)), OWNER],
+            [
+                unforced(TABLE, "router_analytics"),
+                policy_sql("router_tags", "organization_id", ("er_ingest",)),
+                OWNER,
+            ],
             "DROP TABLE router_tags",
         ),
         migrations.CreateModel(

@@ -9,7 +9,7 @@
 
 from django.db import migrations
 
-from tenancy.policy import policy_sql
+from tenancy.policy import policy_sql, unforced
 
 ROLLUPS = """
 ALTER TABLE router_rollups ADD COLUMN latencies bigint[] NOT NULL DEFAULT '{}';
@@ -19,7 +19,6 @@ UPDATE router_rollups r SET latencies = l.latencies FROM (
   FROM router_latency_rollups GROUP BY 1, 2, 3, 4, 5, 6
 ) l WHERE r.status = 200 AND (r.organization_id, r.hour, r.provider, r.model_used, r.api_key_id,
   r.user_id) = (l.organization_id, l.hour, l.provider, l.model_used, l.api_key_id, l.user_id);
-DROP TABLE router_latency_rollups;
 """
 TAGS = """
 DROP TABLE router_tags;
@@ -81,8 +80,9 @@ class Migration(migrations.Migration):
     operations = [
         migrations.RunSQL(
             [
-                ROLLUPS,
-                TAGS,
+                unforced(ROLLUPS, "router_rollups", "router_latency_rollups"),
+                "DROP TABLE router_latency_rollups",
+                unforced(TAGS, "router_analytics"),
                 policy_sql("router_tags", "organization_id", ("er_ingest",)),
                 FALLBACKS,
             ]

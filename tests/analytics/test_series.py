@@ -23,7 +23,7 @@ from analytics.core import bucket_ms, bucket_of, percentile_ms
 from analytics.dashboard import FIGURES, PATH
 from analytics.filters import Filters, between
 from analytics.ledger import Ledger
-from analytics.overview import by_bar, merged, total
+from analytics.overview import Tally, by_bar, merged, total
 from analytics.sources import raw_where
 from analytics.spans import Bars, bars
 from analytics.tags import with_name
@@ -31,6 +31,7 @@ from tenancy.scope import tenant_scope
 from tests.analytics.rows import row
 from tests.conftest import Cast, make_cast, signed_in
 
+TEAM = (("team", "search"),)
 ZONES = ("UTC", "Europe/Berlin", "Asia/Kolkata", "Asia/Kathmandu", "America/Los_Angeles")
 # Both changes of the clocks of 2026 lie inside, in Europe as in America.
 TIMES = (
@@ -61,7 +62,16 @@ def yearly(django_db_blocker: Any) -> Iterator[Cast]:
             moments = range(first, last, 7 * 60_000)
             ledger.write(
                 [
-                    row(cast.acme.id, at, chance=i, cost_nano=i + 1, provider=f"p{i % 3}")
+                    row(
+                        cast.acme.id,
+                        at,
+                        chance=i,
+                        cost_nano=i + 1,
+                        provider=f"p{i % 3}",
+                        metadata=dict(TEAM),
+                        fallback_used=i % 2 == 0,
+                        fallback_from="" if i % 2 else "p9",
+                    )
                     for i, at in enumerate(moments)
                 ]
             )
@@ -155,7 +165,6 @@ def test_the_number_of_requests_is_that_of_the_calls_behind_it(seeded: Cast, que
     assert answer.context["calls"] == behind[0] > 0
 
 
-TEAM = (("team", "search"),)
 EVERY_KIND = {
     "all": Filters(),
     "one": Filters(providers=("openai",)),
@@ -169,6 +178,49 @@ EVERY_KIND = {
 }
 
 
+def sums_are_those_of_the_calls(
+    organization: UUID, filters: Filters, shown: Bars
+) -> list[series.Sums]:
+    with tenant_scope(organization):
+        (sums,) = series.sums(organization, filters, [shown])
+    where, params = raw_where(organization, filters, shown.start, shown.until)
+    truth = raw(
+        "SELECT width_bucket(created_at, %s::timestamptz[]) - 1, provider, status, count(*),"
+        " sum(success::int), sum(fallback_used::int), sum(cost_nano)::bigint,"
+        " sum(input_tokens)::bigint, sum(output_tokens)::bigint"
+        f" FROM router_analytics WHERE {where} GROUP BY 1, 2, 3",
+        [list(shown.edges), *params],
+    )
+    assert {series.Sums(*one) for one in truth} == set(sums) != set()
+    return sums
+
+
+@pytest.mark.parametrize("grain", ["15m", "hour", "day"])
+@pytest.mark.parametrize("kind", ["all", "two", "tag", "fallback"])
+@pytest.mark.parametrize(
+    ("first", "last"), [(0, 0), (7, 0), (0, 52), (22, 38), (22, 22)], ids=lambda minute: str(minute)
+)
+@pytest.mark.django_db
+def test_a_time_may_begin_and_end_at_any_minute(
+    yearly: Cast, kind: str, grain: str, first: int, last: int
+) -> None:
+    start = datetime(2026, 10, 24, 9, first, tzinfo=UTC)
+    zone = ZoneInfo("Asia/Kolkata")
+    asked = {**EVERY_KIND, "two": Filters(providers=("p0", "p1"))}[kind]
+    for until in (start.replace(hour=13, minute=last), datetime(2026, 10, 27, 9, last, tzinfo=UTC)):
+        filters = between(asked, start, until, zone=zone)
+        sums_are_those_of_the_calls(yearly.acme.id, filters, bars(start, until, grain, zone))
+
+
+@pytest.mark.django_db
+def test_a_time_may_be_a_few_minutes(yearly: Cast) -> None:
+    start, zone = datetime(2026, 10, 24, 10, 16, tzinfo=UTC), ZoneInfo("Europe/Berlin")
+    until = start + timedelta(minutes=12)
+    for kind in ("all", "tag"):
+        filters = between(EVERY_KIND[kind], start, until, zone=zone)
+        sums_are_those_of_the_calls(yearly.acme.id, filters, bars(start, until, "15m", zone))
+
+
 @pytest.mark.parametrize("zone", ["Europe/Berlin", "Asia/Kolkata"])
 @pytest.mark.parametrize("kind", EVERY_KIND)
 @pytest.mark.django_db
@@ -178,17 +230,7 @@ def test_whatever_is_asked_is_answered_as_by_the_calls(seeded: Cast, kind: str, 
     filters = between(EVERY_KIND[kind], start, until, zone=ZoneInfo(zone))
     days = bars(start, until, "day", ZoneInfo(zone))
     organization = seeded.acme.id
-    with tenant_scope(organization):
-        (sums,) = series.sums(organization, filters, [days])
-    where, params = raw_where(organization, filters, start, until)
-    truth = raw(
-        "SELECT width_bucket(created_at, %s::timestamptz[]) - 1, provider, status, count(*),"
-        " sum(success::int), sum(fallback_used::int), sum(cost_nano)::bigint,"
-        " sum(input_tokens)::bigint, sum(output_tokens)::bigint"
-        f" FROM router_analytics WHERE {where} GROUP BY 1, 2, 3",
-        [list(days.edges), *params],
-    )
-    assert {series.Sums(*one) for one in truth} == set(sums) != set()
+    sums = sums_are_those_of_the_calls(organization, filters, days)
     # Latencies and routes know whole hours: they are those of the hours that the time lies in.
     hour = start.replace(minute=0)
     whole = between(filters, hour, until.replace(minute=0), zone=ZoneInfo(zone))
@@ -316,3 +358,12 @@ def test_latencies_of_one_lone_bar_are_drawn_as_dots() -> None:
     assert {one["mode"] for one in apart["data"]} == {"lines+markers"}
     full = charts.latency([[40] * 6] * 3, shown, ZoneInfo("UTC"))
     assert {one["mode"] for one in full["data"]} == {"lines"}
+
+
+@pytest.mark.parametrize("before", [24, 25, 26])
+def test_a_quiet_day_beside_one_of_another_length_is_drawn(before: int) -> None:
+    zone = ZoneInfo("America/Los_Angeles")
+    start = datetime(2026, 11, 1, tzinfo=zone).astimezone(UTC)
+    shown = bars(start, start + timedelta(hours=25), "hour", zone)
+    figure = charts.spend([], shown, zone, before=[Tally() for _ in range(before)])
+    assert len(figure["table"]["rows"]) == len(figure["sheet"]["rows"]) == len(shown) == 25

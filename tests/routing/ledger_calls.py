@@ -85,6 +85,6 @@ class Calls:
         self._database.close()
 
 
-def outcome(record: Record) -> bytes:
+def outcome(record: Record, latency_ms: int = 40) -> bytes:
     """The record of an answered call's end."""
-    return record.outcome(status=200, error_code="", latency_ms=40, overhead_us=90)
+    return record.outcome(status=200, error_code="", latency_ms=latency_ms, overhead_us=90)

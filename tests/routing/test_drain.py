@@ -140,8 +140,8 @@ def test_the_same_call_twice_in_one_batch_counts_once(
     calls: Calls, journal: Journal, start: Callable[..., Drainer]
 ) -> None:
     record = calls.record()
-    for _ in range(3):
-        journal.append(outcome(record))
+    for latency_ms in (40, 40, 4_000):
+        journal.append(outcome(record, latency_ms))
     drain(start())
     assert calls.rollups() == (1, COST, 10)
     assert calls.timed() == 1
