@@ -80,9 +80,12 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
         if stopped := super().pre_login(request, user, signal_kwargs=signal_kwargs, **more):
             return cast(HttpResponse, stopped)
         # Another primary address is no way around: the one of the organization cannot be removed.
-        address, route = _required_route(user)
-        if route is None or connection_of(signal_kwargs) == route.connection_id:
+        ways = _required_ways(user)
+        # One of them is enough here; the pages of each organization ask for its own.
+        came_by = connection_of(signal_kwargs)
+        if not ways or came_by in {route.connection_id for _, route in ways}:
             return None
+        address, route = ways[0]
         # An owner may get in should the provider fail.
         owned = (m.organization_id for m in memberships_of(user) if m.role is Role.OWNER)
         if route.organization_id in owned:
@@ -119,13 +122,10 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
         return cast(HttpResponse, response)
 
 
-def _required_route(user: User) -> tuple[str, Route | None]:
-    """The first of a user's addresses that must come by single sign-on, and its way."""
-    for address in addresses_of(user):
-        route = route_of(address)
-        if route is not None and route.required:
-            return address, route
-    return user.email, None
+def _required_ways(user: User) -> list[tuple[str, Route]]:
+    """A user's addresses that must come by single sign-on, each with its way."""
+    routes = ((address, route_of(address)) for address in addresses_of(user))
+    return [(address, route) for address, route in routes if route is not None and route.required]
 
 
 def _is_new_browser(request: HttpRequest, user: User) -> bool:

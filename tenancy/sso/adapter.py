@@ -3,7 +3,8 @@
 1. allauth asks for a provider by name; the name of a connection is its id. No ``SocialApp`` row
    is needed: one is made from the connection, and is never saved.
 2. Whoever comes from a connection must have an address in a domain that its organization proved.
-   An existing account is theirs when that is its own address, and no other account ever is.
+   An existing account is theirs when that is its own address or another one that it confirmed:
+   whoever has the domain could set a new password by mail too. What nobody confirmed never counts.
 3. The first time they become a member with the connection's role. Who left or was removed stays
    out until somebody lets them in again.
 """
@@ -13,6 +14,7 @@ from __future__ import annotations
 from typing import Any, cast
 
 import requests
+from allauth.account.models import EmailAddress
 from allauth.core.exceptions import ImmediateHttpResponse
 from allauth.socialaccount.adapter import DefaultSocialAccountAdapter
 from allauth.socialaccount.models import SocialApp, SocialLogin
@@ -31,6 +33,7 @@ from tenancy.sso.http import guarded_session
 from tenancy.sso.keys import key_pair_of
 from tenancy.sso.selectors import find_connection, verified_domains
 from tenancy.sso.services import open_client_secret
+from tenancy.ways_in import addresses_of
 
 NAME_CHARS_MAX = 120
 _OF_THE_OPERATOR = ("google", "github")
@@ -110,14 +113,17 @@ class SocialAdapter(DefaultSocialAccountAdapter):  # type: ignore[misc]
         return user
 
     def authenticate_by_email(self, sociallogin: SocialLogin) -> tuple[User, str] | None:
-        """The account whose own address the connection vouches for."""
+        """The account with the address that the connection vouches for: confirmed, or its own."""
         connection = find_connection(sociallogin.account.provider)
         if connection is None:
             return cast("tuple[User, str] | None", super().authenticate_by_email(sociallogin))
         email = sociallogin.user.email
         if domain_of(email) not in verified_domains(connection):
             return None
-        user = User.objects.filter(email=email).first()
+        # Who confirmed the address goes before who only signed up with it.
+        confirmed = EmailAddress.objects.filter(email=email, verified=True)
+        found = confirmed.select_related("user").first()
+        user = found.user if found else User.objects.filter(email=email).first()
         return (user, email) if user else None
 
     def pre_social_login(self, request: HttpRequest, sociallogin: SocialLogin) -> None:
@@ -128,6 +134,10 @@ class SocialAdapter(DefaultSocialAccountAdapter):  # type: ignore[misc]
         if told := _why_not(request, connection, sociallogin):
             page = "socialaccount/authentication_error.html"
             raise ImmediateHttpResponse(render(request, page, {"told": told}, status=403))
+        if not sociallogin.is_existing:
+            # Else somebody who wrote the address into their own account would keep its person out.
+            email = sociallogin.email_addresses[0].email
+            EmailAddress.objects.filter(email=email, verified=False).delete()
 
 
 def _why_not(
@@ -140,19 +150,24 @@ def _why_not(
     email = addresses[0].email if addresses else ""
     if not email:
         return f"{connection.name} did not say your email address. Its admin can change that."
-    known = sociallogin.is_existing
+    user = sociallogin.user if sociallogin.is_existing else None
     domains = verified_domains(connection)
-    # An account that has since moved to another domain is none of this connection's any more.
-    for address in {email, sociallogin.user.email if known else email}:
-        if domain_of(address) not in domains:
-            return f"{connection.name} may not sign in {address}: it is of another domain."
-    own = sociallogin.user.email if known else None
+    if domain_of(email) not in domains:
+        return f"{connection.name} may not sign in {email}: it is of another domain."
+    # An account that has since left for another domain is none of this connection's any more.
+    if user and not _has_one_of(domains, user):
+        return f"{connection.name} may not sign in {user.email}: it is of another domain."
     connects = sociallogin.state.get("process") == AuthProcess.CONNECT
-    if connects and cast(User, request.user).email != (own or email):
+    if connects and request.user != user:
         return "This is not the address of your account here. Sign out, then sign in with it."
-    if known and _left(connection, sociallogin.user):
+    if user and _left(connection, user):
         return "You are no longer a member of this organization. An admin there can invite you."
     return None
+
+
+def _has_one_of(domains: list[str], user: User) -> bool:
+    """Whether an address of the account, its own or a confirmed one, is of these domains."""
+    return any(domain_of(address) in domains for address in addresses_of(user))
 
 
 def _flaw(connection: SsoConnection, sociallogin: SocialLogin) -> str | None:

@@ -188,19 +188,53 @@ def test_an_account_that_moved_to_another_domain_is_out_of_reach(
     cast: Cast, idp: IdentityProvider, connection: SsoConnection
 ) -> None:
     assert come(idp, connection, ERIN).status_code == 302
-    User.objects.filter(email=ERIN).update(email="erin@private.example")
-    assert come(idp, connection, ERIN).status_code == 403
+    erin = User.objects.get(email=ERIN)
+    own = EmailAddress.objects.create(user=erin, email="erin@private.example", verified=True)
+    own.set_as_primary()
+    # An address that nobody confirmed ties the account to no domain.
+    EmailAddress.objects.filter(email=ERIN).update(verified=False)
+    answer = come(idp, connection, ERIN)
+    assert answer.status_code == 403
+    assert b"may not sign in erin@private.example" in answer.content
 
 
-def test_a_second_address_does_not_lead_into_an_account(
+def test_a_second_address_leads_into_an_account_that_confirmed_it(
     cast: Cast, idp: IdentityProvider, connection: SsoConnection
 ) -> None:
-    from allauth.account.models import EmailAddress
-
     EmailAddress.objects.create(user=cast.carol, email=ERIN, verified=True)
-    come(idp, connection, ERIN)
-    assert not SocialAccount.objects.filter(user=cast.carol).exists()
+    assert come(idp, connection, ERIN)["Location"] == "/requests"
+    assert SocialAccount.objects.get().user == cast.carol
+    assert role_of(cast, cast.carol.email) == Role.MEMBER
+    assert not User.objects.filter(email=ERIN).exists()
+
+
+def test_a_second_address_that_nobody_confirmed_leads_nowhere_and_stops_nobody(
+    cast: Cast, idp: IdentityProvider, connection: SsoConnection
+) -> None:
+    EmailAddress.objects.create(user=cast.carol, email=ERIN, verified=False)
+    assert come(idp, connection, ERIN)["Location"] == "/requests"
+    assert SocialAccount.objects.get().user == User.objects.get(email=ERIN)
     assert role_of(cast, cast.carol.email) is None
+    assert not EmailAddress.objects.filter(user=cast.carol, email=ERIN).exists()
+
+
+def test_who_confirmed_an_address_goes_before_who_only_signed_up_with_it(
+    cast: Cast, idp: IdentityProvider, connection: SsoConnection
+) -> None:
+    squatter = User.objects.create_user(ERIN, "correct horse battery")
+    EmailAddress.objects.create(user=squatter, email=ERIN, verified=False, primary=True)
+    EmailAddress.objects.create(user=cast.carol, email=ERIN, verified=True)
+    assert come(idp, connection, ERIN).status_code == 302
+    assert SocialAccount.objects.get().user == cast.carol
+
+
+def test_a_confirmed_address_of_an_unproved_domain_leads_nowhere(
+    cast: Cast, idp: IdentityProvider, connection: SsoConnection
+) -> None:
+    email = "carol@unproved.example"
+    EmailAddress.objects.create(user=cast.carol, email=email, verified=True)
+    assert come(idp, connection, email).status_code == 403
+    assert not SocialAccount.objects.exists()
 
 
 def test_who_was_removed_stays_out_until_let_in_again(

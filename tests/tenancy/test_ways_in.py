@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from io import StringIO
 from typing import Any
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import pytest
 from allauth.account.models import EmailAddress
 from allauth.mfa.totp.internal.auth import TOTP
+from django.contrib.auth import get_user
 from django.core.cache import cache
 from django.core.management import CommandError, call_command
 from django.test import Client
@@ -18,10 +20,16 @@ from tenancy.models import Membership, Organization, SsoConnection, User
 from tenancy.scope import tenant_scope
 from tenancy.services import add_member, create_user
 from tenancy.sso.details import Details
-from tenancy.sso.services import change_connection
+from tenancy.sso.services import (
+    add_domain,
+    change_connection,
+    create_connection,
+    verify_domain,
+)
 from tests.conftest import Cast, signed_in
 from tests.tenancy.saml_idp import IdentityProvider
 from tests.tenancy.test_second_factor import code, require
+from tests.tenancy.test_sign_in import led_to
 from tests.tenancy.test_sso_saml import (
     ERIN,
     begin,
@@ -166,6 +174,76 @@ def test_requiring_single_sign_on_holds_for_open_sessions(
     own = EmailAddress.objects.create(user=erin, email="erin@private.example", verified=True)
     own.set_as_primary()
     assert signed_in(User.objects.get(id=erin.id)).get(PAGE)["Location"] == GO_ON
+
+
+def follow(
+    client: Client, idp: IdentityProvider, connection: SsoConnection, way: str, email: str
+) -> Any:
+    """The way to single sign-on, gone to its end: the page that asks, the provider, and back."""
+    form = dict(parse_qsl(urlsplit(way).query))
+    asked = idp.read_request(led_to(client.post("/accounts/sso/", form)))
+    return finish(client, connection, idp.answer(asked, email))
+
+
+def test_who_made_another_address_primary_still_gets_in(
+    cast: Cast, idp: IdentityProvider, connection: SsoConnection
+) -> None:
+    arrive(idp, connection)
+    require_sso(cast, connection)
+    erin = User.objects.get(email=ERIN)
+    erin.set_password(PASSWORD)
+    erin.save()
+    own = EmailAddress.objects.create(user=erin, email="erin@private.example", verified=True)
+    own.set_as_primary()
+    client = visitor()
+    answer = client.post("/accounts/login/", {"login": own.email, "password": PASSWORD})
+    assert answer["Location"] == "/accounts/sso/?email=erin%40acme-corp.example"
+    assert follow(client, idp, connection, answer["Location"], ERIN).status_code == 302
+    assert b"Member of Acme test" in client.get(PAGE).content
+    assert get_user(client).pk == erin.pk
+
+
+def test_a_member_by_a_second_address_gets_in_by_it(
+    cast: Cast, idp: IdentityProvider, connection: SsoConnection
+) -> None:
+    erin = create_user("erin@private.example", PASSWORD)
+    add_member(cast.acme.id, user=erin, role=Role.MEMBER, actor=SYSTEM)
+    EmailAddress.objects.create(user=erin, email=ERIN, verified=True)
+    client = visitor()
+    client.force_login(erin)
+    require_sso(cast, connection)
+    assert client.get(PAGE)["Location"] == GO_ON
+    assert follow(client, idp, connection, GO_ON, ERIN)["Location"] == PAGE
+    assert client.get(PAGE).status_code == 200
+    assert get_user(client).pk == erin.pk
+    # The next time the account is known by the provider's name for it.
+    again = visitor()
+    assert follow(again, idp, connection, GO_ON, ERIN)["Location"] == PAGE
+    assert again.get(PAGE).status_code == 200
+
+
+def test_two_organizations_that_require_theirs_each_let_in(
+    cast: Cast, idp: IdentityProvider, connection: SsoConnection
+) -> None:
+    erin = member(cast.acme)
+    other = "erin@rival-corp.example"
+    EmailAddress.objects.create(user=erin, email=other, verified=True)
+    add_member(cast.rival.id, user=erin, role=Role.MEMBER, actor=SYSTEM)
+    details = Details(name="Rival IdP", metadata=idp.metadata())
+    second = create_connection(cast.rival.id, kind="saml", details=details, actor=SYSTEM)
+    domain = add_domain(cast.rival.id, second.id, domain="rival-corp.example", actor=SYSTEM)
+    verify_domain(cast.rival.id, second.id, domain.id, actor=SYSTEM, lookup=None)
+    required = Details(required=True)
+    change_connection(cast.rival.id, second.id, details=required, actor=SYSTEM)
+    require_sso(cast, connection)
+    for through, email, name in ((connection, ERIN, b"Acme"), (second, other, b"Rival")):
+        client = visitor()
+        way = f"/accounts/sso/?{urlencode({'email': email, 'next': PAGE})}"
+        assert follow(client, idp, through, way, email)["Location"] == PAGE
+        assert b"Member of " + name in client.get(PAGE).content
+    # The pages of the other one still ask for its own.
+    client.post("/enterprise-router/organization", {"organization": str(cast.acme.id)})
+    assert client.get(PAGE)["Location"] == GO_ON
 
 
 def test_an_owner_may_get_in_should_the_provider_fail(
