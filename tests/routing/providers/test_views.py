@@ -407,7 +407,8 @@ def test_settings_of_a_provider_are_not_overwritten_unseen(as_alice: Client, cas
     answer = as_alice.post(path, given)
     page = text(answer)
     assert answer.status_code == 409
-    assert "Somebody changed this meanwhile." in page
+    # The form may be far down its page.
+    assert 'role="alert" tabindex="-1" autofocus><div><p><strong>Somebody changed this' in page
     assert "<dt>Name</dt><dd><bdi>Theirs</bdi></dd>" in page
     assert 'value="Mine"' in page
     assert stored(provider).name == "Theirs"
