@@ -77,7 +77,10 @@ class CallOut(Schema):
         description="Why it failed; empty for a success.", examples=["upstream_rate_limited"]
     )
     stream: bool = Field(description="Whether the client asked for a stream.")
-    latency_ms: int = Field(description="Whole duration, milliseconds.", examples=[1204])
+    latency_ms: int = Field(
+        description="Whole duration, milliseconds; 0 where the error is interrupted.",
+        examples=[1204],
+    )
     first_token_ms: int | None = Field(
         description="Time to first content of a stream.", examples=[380]
     )
@@ -139,7 +142,7 @@ class CallDetailOut(CallOut):
     cost_lines: list[CostLineOut] = Field(description="What the cost is made of.")
     decision: dict[str, Any] = Field(
         description="policy, candidates in order with scores, those that fell out with reasons, "
-        "and every attempt.",
+        "every attempt, and in passed_over who was left out and why.",
         examples=[
             {
                 "policy": {"priority": "cost"},
