@@ -320,7 +320,6 @@ def _bar(request: MemberRequest, filters: Filters, known: dict[str, list[str]]) 
         ),
         _menu("status", "Status", [("", "All statuses"), *STATUSES.items()], filters.status),
     ]
-    start, until = filters.given if filters.range == CUSTOM else ("", "")
     providers = sorted({*known.get("provider", []), *filters.providers} - {""})
     return {
         "menus": menus,
@@ -328,9 +327,9 @@ def _bar(request: MemberRequest, filters: Filters, known: dict[str, list[str]]) 
         "providers_known": [
             (name, NAMES.get(name, name), name in filters.providers) for name in providers
         ],
-        "given": {
-            "from": _local(filters.start, request) if start else "",
-            "to": _local(filters.until, request) if until else "",
+        "ends": {
+            "from": _local(filters.start, request),
+            "to": _local(filters.until, request),
         },
         "bare": _here(filters.but(**{name: getattr(Filters(), name) for name in _FREE})),
         "earlier": _here(previous(filters, zone=request.member.zone())),

@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
@@ -51,6 +52,8 @@ _NAME_CHARS_MAX = 80
 _TEXT_CHARS_MAX = 200
 _VALUE_CHARS_MAX = 512
 _TAG = "tag."
+# What is looked for as team=legal is a tag; that which only ends so, as base64 does, is a value.
+_NAMED = re.compile(r"([\w.-]+)=([^=].*)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,6 +162,7 @@ def read_filters(
     ``default`` is the range that holds where the query names none.
     """
     reader = _Reader(query)
+    tags, q = _tag_of(reader.text("q", _VALUE_CHARS_MAX).strip())
     found = Filters(
         providers=reader.names("provider"),
         model=reader.text("model"),
@@ -166,14 +170,20 @@ def read_filters(
         member=reader.uuid("member"),
         status=reader.status(),
         fallback_from=reader.text("fallback_from"),
-        tags=reader.tags(),
-        q=reader.text("q", _VALUE_CHARS_MAX).strip(),
+        tags=tuple(dict((*reader.tags(), *tags)).items()),
+        q=q,
         grain=reader.choice("grain", tuple(GRAINS)) or "auto",
         compare=reader.choice("compare", ("prev",)) == "prev",
     )
     return replace(
         _in_time(found, reader, now=now, zone=zone, default=default), ignored=reader.told
     )
+
+
+def _tag_of(q: str) -> tuple[tuple[tuple[str, str], ...], str]:
+    """What is looked for as a tag where it says the tag's name, else as it stands."""
+    named = _NAMED.fullmatch(q)
+    return (((named[1], named[2].strip()),), "") if named and named[2].strip() else ((), q)
 
 
 def previous(filters: Filters, *, zone: ZoneInfo) -> Filters:

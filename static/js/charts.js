@@ -157,6 +157,19 @@
     form.elements.range.dispatchEvent(new Event('change', { bubbles: true }));
   }
 
+  // A custom time begins as the one that is shown; a named one needs no ends in the address.
+  document.addEventListener('change', (event) => {
+    const shown = document.querySelector('#results .when');
+    if (event.target.id !== 'filter-range' || event.target.value !== 'custom' || !shown || !event.isTrusted) return;
+    for (const name of ['from', 'to']) event.target.form.elements[name].value = shown.dataset[name];
+  }, true);
+  document.addEventListener('htmx:configRequest', (event) => {
+    const { parameters, elt } = event.detail;
+    if (elt.id !== 'filters' || !parameters.range || parameters.range === 'custom') return;
+    delete parameters.from;
+    delete parameters.to;
+  });
+
   // A custom time without an end says nothing yet.
   document.addEventListener('htmx:beforeRequest', (event) => {
     const { range, from, to } = event.detail.elt.elements || {};

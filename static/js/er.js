@@ -103,6 +103,18 @@
     if (document.hidden && polls(event.detail.elt)) event.preventDefault();
   });
 
+  // Enter in a field that changed makes a browser say both change and submit: one is enough.
+  const changed = new WeakSet();
+  document.addEventListener('htmx:confirm', (event) => {
+    const form = event.detail.elt;
+    const cause = event.detail.triggeringEvent;
+    if (!cause || !form.matches('form[hx-get]')) return;
+    if (cause.type === 'submit' && changed.has(form)) event.preventDefault();
+    if (cause.type !== 'change') return;
+    changed.add(form);
+    setTimeout(() => changed.delete(form));
+  });
+
   // Addresses say only what is filtered.
   document.addEventListener('htmx:configRequest', (event) => {
     if (event.detail.verb !== 'get') return;

@@ -136,3 +136,22 @@ def test_no_query_breaks_it(query: dict[str, list[str]], zone: ZoneInfo, hours: 
     found = read_filters(query, now=now, zone=zone)
     again = read(found.query(), zone, now=now)
     assert again == found.but(ignored=())
+
+
+@pytest.mark.parametrize(
+    ("q", "tags", "rest"),
+    [
+        ("team%3Dsupport", (("team", "support"),), ""),
+        ("team%3Da%3Db+c", (("team", "a=b c"),), ""),
+        ("support", (), "support"),
+        ("bGVnYWw%3D", (), "bGVnYWw="),
+        ("bGVnYQ%3D%3D", (), "bGVnYQ=="),
+        ("%3Dsupport", (), "=support"),
+    ],
+)
+def test_a_search_that_names_a_tag_looks_for_it(
+    q: str, tags: tuple[tuple[str, str], ...], rest: str
+) -> None:
+    found = read(f"q={q}")
+    assert (found.tags, found.q) == (tags, rest)
+    assert read(f"tag.region=eu&q={q}").tags == (("region", "eu"), *tags)

@@ -184,3 +184,26 @@ def test_it_works_without_javascript(open_page: Open) -> None:
     page.get_by_role("button", name="Apply").click()
     expect(page).to_have_url(re.compile("status=failed"))
     assert number(page, "Success rate") in ("0%", "0.00%")
+
+
+@pytest.mark.parametrize(
+    ("path", "field", "said"),
+    [(PATH, "#filter-tag", "tag.team=legal"), ("/requests", "#filter-q", "q=team%3Dlegal")],
+)
+def test_enter_asks_once_for_what_is_filtered_alone(
+    open_page: Open, path: str, field: str, said: str
+) -> None:
+    page = open_page(path)
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.locator(field).fill("team=legal")
+    page.keyboard.press("Enter")
+    expect(page).to_have_url(re.compile(f"{re.escape(said)}$"))
+    expect(page.locator("#busy")).to_be_hidden()
+    page.wait_for_load_state("networkidle")
+    (address,) = (url for url in asked if url.partition("?")[0].endswith(path))
+    assert "=&" not in address
+    # Enter on what has not changed asks again.
+    page.locator(field).press("Enter")
+    page.wait_for_timeout(300)
+    assert asked.count(address) == 2
