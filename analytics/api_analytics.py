@@ -17,6 +17,7 @@ from analytics.filters import Filters, between, read_filters
 from analytics.overview import Tally, by_bar, by_provider, merged, total
 from analytics.schemas import TAG
 from analytics.schemas_analytics import SeriesOut, SummaryOut
+from analytics.sources import SPLITS
 from analytics.spans import DAY, Bars, bars, grain_of
 from analytics.tags import with_name
 from lib.errors import RouterError
@@ -61,7 +62,7 @@ MORE: list[dict[str, Any]] = [
     },
     TAG,
 ]
-Group = Literal["none", "provider", "status"]
+Group = Literal["none", "provider", "model", "key", "member", "status"]
 Kind = Literal["csv", "jsonl"]
 
 
@@ -142,10 +143,11 @@ def follow_calls(
     assert filters.start is not None
     assert filters.until is not None
     shown = bars(filters.start, filters.until, grain_of(filters), zone)
-    (rows,) = series.sums(holder(request).organization_id, filters, [shown])
+    split_by = group if group in SPLITS else "provider"
+    (rows,) = series.sums(holder(request).organization_id, filters, [shown], split_by)
     points: dict[tuple[int, str], Tally] = {}
     for row in rows:
-        name = {"provider": row.provider, "status": str(row.status)}.get(group, "")
+        name = {split_by: row.provider, "status": str(row.status)}.get(group, "")
         points.setdefault((row.bar, name), Tally()).add(row)
     return {
         "time_zone": zone.key,

@@ -62,7 +62,11 @@ class PointOut(SumsOut):
     """One bar, or a part of it."""
 
     at: datetime = Field(description="When the bar begins.")
-    group: str = Field(description="The provider or status, where asked for.", examples=["openai"])
+    group: str = Field(
+        description="The provider, model or status, or the id of the key or user, where asked for;"
+        " empty: none.",
+        examples=["openai"],
+    )
 
 
 class SeriesOut(TimeOut):

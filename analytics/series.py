@@ -55,11 +55,16 @@ class Route:
     calls: int
 
 
-def sums(organization_id: UUID, filters: Filters, bars: Sequence[Bars]) -> list[list[Sums]]:
-    """What was used in each bar, for each of several times that do not overlap; one query."""
+def sums(
+    organization_id: UUID, filters: Filters, bars: Sequence[Bars], split_by: str = "provider"
+) -> list[list[Sums]]:
+    """What was used in each bar, for each of several times that do not overlap; one query.
+
+    Split by something else of ``SPLITS``, that stands in the provider's place.
+    """
     parts, params = [], []
     for number, one in enumerate(bars):
-        source, values = sums_source(organization_id, filters, one)
+        source, values = sums_source(organization_id, filters, one, split_by)
         # The edges of one time are an array, and so the bar is found without a join.
         parts.append(
             f"SELECT {number}::int AS part, width_bucket(at, %s::timestamptz[]) - 1 AS bar,"

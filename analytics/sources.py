@@ -30,8 +30,16 @@ SUMS = ("calls", "successes", "fallbacks", "cost_nano", "input_tokens", "output_
 COLUMNS = f"provider, status, {', '.join(SUMS)}"
 # From so many hours cut in two on, quarters alone are read.
 _SPLIT_MAX = 200
+# What sums are split by, and the column that says it; a key or member that is none is empty.
+_NONE = "coalesce(nullif({}::text, '00000000-0000-0000-0000-000000000000'), '')"
+SPLITS = {
+    "provider": "provider",
+    "model": "model_used",
+    "key": _NONE.format("api_key_id"),
+    "member": _NONE.format("user_id"),
+}
 _CALLS = (
-    "SELECT created_at AS at, provider, status, 1 AS calls, success::int AS successes,"
+    "SELECT created_at AS at, {by} AS provider, status, 1 AS calls, success::int AS successes,"
     " fallback_used::int AS fallbacks, cost_nano, input_tokens, output_tokens FROM router_analytics"
 )
 _BUCKET = "CASE WHEN latency_ms <= 1 THEN 0 ELSE ceil(ln(latency_ms) / ln(1.08) - 1e-9) END"
@@ -53,32 +61,40 @@ def has_latencies(filters: Filters) -> bool:
     return filters.status in ("", "ok", "fallback", "200", "2xx")
 
 
-def sums_source(organization_id: UUID, filters: Filters, bars: Bars) -> tuple[str, list[Any]]:
-    """A query of (at, provider, status, sums) for every hour, quarter or call in a time."""
+def sums_source(
+    organization_id: UUID, filters: Filters, bars: Bars, split_by: str = "provider"
+) -> tuple[str, list[Any]]:
+    """A query of (at, provider, status, sums) for every hour, quarter or call in a time.
+
+    ``split_by`` is a word of ``SPLITS``; what it says stands in the provider's place.
+    """
+    by = SPLITS[split_by]
+    calls, whose = _CALLS.format(by=by), raw_where(organization_id, filters, None, None)
+    columns = f"{by} AS provider, status, {', '.join(SUMS)}"
     split = split_hours(bars.edges)
     if is_raw(filters) or (filters.tags and len(split) > _SPLIT_MAX):
         where, params = raw_where(organization_id, filters, bars.start, bars.until)
-        return f"{_CALLS} WHERE {where}", params
+        return f"{calls} WHERE {where}", params
     where, named = rollup_where(organization_id, filters)
-    quarterly = f"SELECT quarter AS at, {COLUMNS} FROM router_quarters WHERE {where}"
+    quarterly = f"SELECT quarter AS at, {columns} FROM router_quarters WHERE {where}"
     first, last = ceil_quarter(bars.start), floor_quarter(bars.until)
     if len(split) > _SPLIT_MAX:
         source = f"{quarterly} AND quarter >= %s AND quarter < %s"
         params = [*named, first, last]
-        return _with_calls(source, params, organization_id, filters, _beside(bars, first, last))
+        return _with_calls(source, params, calls, whose, _beside(bars, first, last))
     source = (
-        f"SELECT hour AS at, {COLUMNS} FROM {_table(filters)} WHERE {where}"
+        f"SELECT hour AS at, {columns} FROM {_table(filters)} WHERE {where}"
         " AND hour >= %s AND hour < %s AND hour <> ALL(%s::timestamptz[])"
     )
     params = [*named, bars.start, bars.until, split]
     if filters.tags:
         spans = [(max(at, bars.start), min(at + HOUR, bars.until)) for at in split]
-        return _with_calls(source, params, organization_id, filters, spans)
+        return _with_calls(source, params, calls, whose, spans)
     if split:
         quarters = [hour + i * QUARTER for hour in split for i in range(4)]
         source += f" UNION ALL {quarterly} AND quarter = ANY(%s::timestamptz[])"
         params += [*named, [at for at in quarters if first <= at < last]]
-    return _with_calls(source, params, organization_id, filters, _beside(bars, first, last))
+    return _with_calls(source, params, calls, whose, _beside(bars, first, last))
 
 
 def _beside(bars: Bars, first: datetime, last: datetime) -> list[tuple[datetime, datetime]]:
@@ -91,16 +107,16 @@ def _beside(bars: Bars, first: datetime, last: datetime) -> list[tuple[datetime,
 def _with_calls(
     source: str,
     params: list[Any],
-    organization_id: UUID,
-    filters: Filters,
+    calls: str,
+    condition: tuple[str, list[Any]],
     spans: Sequence[tuple[datetime, datetime]],
 ) -> tuple[str, list[Any]]:
     """The query, with the calls themselves of some short times."""
     if not spans:
         return source, params
-    where, named = raw_where(organization_id, filters, None, None)
+    where, named = condition
     cut = " OR ".join(["created_at >= %s AND created_at < %s"] * len(spans))
-    source += f" UNION ALL {_CALLS} WHERE {where} AND ({cut})"
+    source += f" UNION ALL {calls} WHERE {where} AND ({cut})"
     return source, [*params, *named, *(at for span in spans for at in span)]
 
 

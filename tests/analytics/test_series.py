@@ -6,6 +6,7 @@ import io
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import parse_qs
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -21,7 +22,7 @@ from django.test.utils import CaptureQueriesContext
 from analytics import charts, series
 from analytics.core import bucket_ms, bucket_of, percentile_ms
 from analytics.dashboard import FIGURES, PATH
-from analytics.filters import Filters, between
+from analytics.filters import Filters, between, read_filters
 from analytics.ledger import Ledger
 from analytics.overview import Tally, by_bar, merged, total
 from analytics.sources import raw_where
@@ -339,7 +340,7 @@ def test_the_api_tells_the_same(seeded: Cast) -> None:
     assert summary["from"] < summary["to"]
     assert "from_" not in summary
     assert sum(one["calls"] for one in summary["providers"]) == summary["total"]["calls"] > 0
-    for group in ("none", "provider", "status"):
+    for group in ("none", "provider", "model", "key", "member", "status"):
         days = client.get(f"/api/analytics/series?range=7d&grain=day&group={group}").json()
         assert days["grain"] == "day"
         assert days["from"] == summary["from"][:10] + days["from"][10:]
@@ -347,6 +348,38 @@ def test_the_api_tells_the_same(seeded: Cast) -> None:
     refused = client.get("/api/analytics/summary?range=3y")
     assert refused.status_code == 422
     assert refused.json()["field"] == "range"
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("query", ["", "&tag.team=search", "&status=fallback", "&provider=openai"])
+@pytest.mark.parametrize(
+    ("group", "column"), [("model", "model_used"), ("key", "api_key_id"), ("member", "user_id")]
+)
+def test_the_api_splits_sums_by_every_dimension(
+    seeded: Cast, group: str, column: str, query: str
+) -> None:
+    client = Client(headers={"Authorization": f"Bearer {seeded.acme_key}"})
+    # The first one also notes that the key was used.
+    client.get("/api/analytics/summary?range=24h")
+    with CaptureQueriesContext(connection) as asked:
+        answer = client.get(f"/api/analytics/series?range=7d&group={group}{query}")
+    with CaptureQueriesContext(connection) as before:
+        whole = client.get(f"/api/analytics/series?range=7d&group=none{query}").json()
+    assert len(asked) == len(before)
+    found: dict[str, int] = {}
+    for point in answer.json()["data"]:
+        found[point["group"]] = found.get(point["group"], 0) + point["cost_nano"]
+    filters = read_filters(
+        parse_qs(f"range=7d{query}"), now=datetime.now(UTC), zone=ZoneInfo("Europe/Berlin")
+    )
+    where, params = raw_where(seeded.acme.id, filters, filters.start, filters.until)
+    truth = raw(
+        f"SELECT coalesce({column}::text, ''), sum(cost_nano)::bigint FROM router_analytics"
+        f" WHERE {where} GROUP BY 1",
+        params,
+    )
+    assert found == dict(truth)
+    assert sum(found.values()) == sum(one["cost_nano"] for one in whole["data"])
 
 
 def test_latencies_of_one_lone_bar_are_drawn_as_dots() -> None:
