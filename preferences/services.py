@@ -17,7 +17,7 @@ from preferences.models import KeyPreferences, UserRouterPreferences, Wishes
 from preferences.selectors import UNSAVED, of_user, tag_of
 from tenancy import audit
 from tenancy.core import Actor
-from tenancy.models import ApiKey, new_id
+from tenancy.models import ApiKey, User, new_id
 from tenancy.scope import tenant_scope
 from tenancy.versions import changed_meanwhile
 
@@ -56,7 +56,7 @@ def save_preferences(
             action="preferences.update",
             kind="preferences",
             object_id=row.id,
-            name="my preferences" if user_id else "organization default",
+            name=_whose(user_id),
             before=before,
             after=as_dict(row),
         )
@@ -86,6 +86,13 @@ def save_key_preferences(
         after = as_dict(row)
         audit.record_of(key, actor, "preferences.update", before=before, after=after)
     return row
+
+
+def _whose(user_id: UUID | None) -> str:
+    """What the audit trail calls the preferences: a key changes those of whom it acts for."""
+    if user_id is None:
+        return "organization default"
+    return f"preferences of {User.objects.values_list('email', flat=True).get(id=user_id)}"
 
 
 def as_dict(row: Wishes) -> dict[str, Any]:

@@ -24,14 +24,17 @@ def lock_members(organization_id: UUID) -> None:
         raise RouterError(404, "not_found", "There is no such organization.")
 
 
+def is_only_owner(member: Membership) -> bool:
+    """Whether the organization has no other owner. Needs the scope."""
+    if member.role != Role.OWNER:
+        return False
+    owners = Membership.objects.filter(organization_id=member.organization_id, role=Role.OWNER)
+    return not owners.exclude(id=member.id).exists()
+
+
 def keep_an_owner(member: Membership) -> None:
     """Raises ``RouterError`` (409) when the member is the only owner. Call it under the lock."""
-    if member.role != Role.OWNER:
-        return
-    others = Membership.objects.filter(
-        organization_id=member.organization_id, role=Role.OWNER
-    ).exclude(id=member.id)
-    if not others.exists():
+    if is_only_owner(member):
         raise RouterError(
             409,
             "last_owner",

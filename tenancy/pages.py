@@ -74,8 +74,9 @@ class Member:
     def require(self, needed: Role) -> None:
         """Raises ``PermissionDenied`` (403) when the role does not include ``needed``."""
         if not self.may(needed):
+            giver = "An owner" if needed is Role.OWNER else "An admin"
             raise PermissionDenied(
-                f"This needs the role {needed}; yours is {self.role}. An admin can change that."
+                f"This needs the role {needed}; yours is {self.role}. {giver} can change that."
             )
 
     def zone(self) -> ZoneInfo:

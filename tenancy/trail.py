@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,7 +10,10 @@ from typing import Any
 from uuid import UUID
 
 from django.db.models import Q, QuerySet
+from django.utils import timezone
+from django.utils.formats import date_format
 
+from lib.money import format_usd
 from tenancy.download import BATCH_ROWS, in_batches, json_line
 from tenancy.models import AuditEntry
 from tenancy.selectors import audit_entries
@@ -36,6 +40,7 @@ VERBS = {
     "accept": "accepted",
     "add_domain": "domain added",
     "change_address": "address changed",
+    "clear_price": "own price removed",
     "connect": "connected",
     "create": "created",
     "delete": "deleted",
@@ -46,7 +51,7 @@ VERBS = {
     "remove": "removed",
     "remove_domain": "domain removed",
     "remove_second_factors": "second factors removed",
-    "require_mfa": "second factor required or not",
+    "require_mfa": "rule on second factors changed",
     "resend": "sent again",
     "revoke": "revoked",
     "rotate": "rotated",
@@ -57,6 +62,19 @@ VERBS = {
     "verify_domain": "domain proved",
     "withdraw": "withdrawn",
 }
+# Fields that are called otherwise than on the pages.
+FIELDS = {
+    "base_url": "address",
+    "cached_nano_per_mtok": "price of cached input",
+    "default_priority": "priority",
+    "input_nano_per_mtok": "price of input",
+    "max_cost_per_request": "most a request may cost",
+    "max_latency_ms": "longest answer",
+    "output_nano_per_mtok": "price of output",
+    "require_mfa": "second factor required",
+    "store_bodies": "bodies kept",
+}
+_TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,20 +187,28 @@ def thing_in_words(kind: str) -> str:
 
 
 def field_changes(entry: AuditEntry) -> list[FieldChange]:
-    """What an entry changed, field by field."""
+    """What an entry changed, field by field, in words; times are of the active zone."""
     before: Mapping[str, Any] = entry.before or {}
     after: Mapping[str, Any] = entry.after or {}
     return [
         FieldChange(
-            name.replace("_", " "),
-            _in_words(before[name]) if name in before else None,
-            _in_words(after[name]) if name in after else None,
+            FIELDS.get(name, name.replace("_", " ")),
+            _in_words(name, before[name]) if name in before else None,
+            _in_words(name, after[name]) if name in after else None,
         )
         for name in dict.fromkeys([*after, *before])
     ]
 
 
-def _in_words(value: object) -> str:
+def _in_words(name: str, value: object) -> str:
+    if isinstance(value, int) and name.endswith("_nano_per_mtok"):
+        return f"{format_usd(value, exact=True)} per million tokens"
+    if isinstance(value, str) and name in ("max_cost_per_request", "cost_alert_threshold"):
+        return f"${value}"
+    if isinstance(value, int) and name.endswith("_ms"):
+        return f"{value:,} ms"
+    if isinstance(value, str) and _TIME.fullmatch(value):
+        return date_format(timezone.localtime(datetime.fromisoformat(value)), "j M Y, H:i:s")
     if value is None or value == "" or value == []:
         return "empty"
     if isinstance(value, bool):

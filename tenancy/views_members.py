@@ -28,6 +28,7 @@ from tenancy.core import Role, may
 from tenancy.invitations import Sent
 from tenancy.key_selectors import admin_keys_made_by
 from tenancy.models import Invitation, Membership
+from tenancy.owners import is_only_owner
 from tenancy.pages import (
     HOME,
     ORGANIZATION_IN_SESSION,
@@ -271,6 +272,7 @@ def _told(request: MemberRequest, one: Membership) -> dict[str, Any]:
     return {
         "member": one,
         "is_me": one.user_id == by.user.id,
+        "may_leave": one.user_id == by.user.id and not is_only_owner(one),
         "choices": [r.value for r in Role if by.may(r)] if may_change else [],
         "may_remove": may_change and one.user_id != by.user.id,
         "may_transfer": by.may(Role.OWNER) and not is_owner,

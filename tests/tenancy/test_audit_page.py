@@ -58,6 +58,37 @@ def test_changes_stand_there_readably(cast: Cast, as_alice: Client) -> None:
 
 
 @pytest.mark.django_db
+def test_values_are_in_words_on_the_page_and_exact_in_files(cast: Cast, as_alice: Client) -> None:
+    before = {
+        "input_nano_per_mtok": 2_500_000_000,
+        "price_as_of": "2026-11-20T23:30:00.123456+00:00",
+        "max_latency_ms": 20000,
+        "max_cost_per_request": "0.05",
+    }
+    with tenant_scope(cast.acme.id):
+        audit.record(
+            cast.acme.id,
+            ACTOR,
+            action="deployment.clear_price",
+            kind="deployment",
+            object_id=None,
+            before=before,
+            after=dict.fromkeys(before),
+        )
+    page = as_alice.get("/audit-log").content.decode()
+    assert "Deployment own price removed" in page
+    for name, value in (
+        ("price of input", "$2.50 per million tokens"),
+        ("price as of", "21 Nov 2026, 00:30:00"),
+        ("longest answer", "20,000 ms"),
+        ("most a request may cost", "$0.05"),
+    ):
+        assert f"<dt>{name}</dt><dd><del><bdi>{value}</bdi></del>" in page
+    kept = json.loads(body(as_alice.get("/audit-log/export?format=json")))[0]
+    assert kept["before"] == before
+
+
+@pytest.mark.django_db
 def test_filters_narrow_and_stay_in_every_address(cast: Cast, as_alice: Client) -> None:
     thing = new_id()
     record(cast.acme.id, 60, object_id=thing)

@@ -237,6 +237,22 @@ class TestPage:
         assert role_of(cast, cast.bob) == "admin"
         assert as_alice.post(url, {"role": "king", "was": "admin"}).status_code == 422
 
+    def test_the_only_owner_is_told_why_leaving_waits(self, cast: Cast, as_alice: Client) -> None:
+        link, why = 'href="/members/leave"', "Make somebody else an owner first."
+        page = as_alice.get("/members").content.decode()
+        assert (link in page, why in page) == (False, True)
+        with tenant_scope(cast.acme.id):
+            Membership.objects.filter(user=cast.bob).update(role=Role.OWNER)
+        page = as_alice.get("/members").content.decode()
+        assert (link in page, why in page) == (True, False)
+
+    def test_a_refusal_names_who_can_change_the_role(self, cast: Cast, as_bob: Client) -> None:
+        alice = membership(cast, cast.alice)
+        page = as_bob.get(f"/members/{alice.id}/transfer").content.decode()
+        assert "This needs the role owner; yours is viewer. An owner can change that." in page
+        page = as_bob.get("/audit-log").content.decode()
+        assert "This needs the role admin; yours is viewer. An admin can change that." in page
+
     def test_leaving_leads_away(self, cast: Cast, as_bob: Client) -> None:
         assert b"Leave Acme test?" in as_bob.get("/members/leave").content
         assert as_bob.post("/members/leave")["Location"] == "/enterprise-router/"
