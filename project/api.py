@@ -1,5 +1,7 @@
 """The one NinjaAPI: /api for configuration and reading, /v1 as OpenAPI knows the gateway."""
 
+from typing import Any
+
 from django.http import Http404, HttpRequest, HttpResponse
 from ninja import NinjaAPI
 from ninja.errors import AuthenticationError, HttpError, ValidationError
@@ -25,7 +27,9 @@ from tenancy.sso.api import security, sso
 api = RestAPI(
     title="Enterprise Router",
     version="1",
-    description="Everything that the pages can do, by REST, with a key of the admin scope. "
+    description="Everything that an admin can do on the pages, by REST, with a key of the admin "
+    "scope. Only on the pages: deleting the organization, transferring ownership, and one's own "
+    "account (password, second factors, sessions). "
     "Lists answer data and next_cursor. Money is integer nano-USD or decimal USD in text. "
     "Times are ISO 8601 in UTC. Whatever is refused is a problem object that names the field.",
     auth=AdminKey(),
@@ -93,10 +97,24 @@ def malformed(request: HttpRequest, why: HttpError) -> HttpResponse:
 @api.exception_handler(ValidationError)
 def invalid(request: HttpRequest, why: ValidationError) -> HttpResponse:
     """Every field that is wrong, each with what is wrong about it."""
-    errors = [{"field": _field(e["loc"]), "message": e["msg"]} for e in why.errors]
+    if any(e["loc"][0] == "body" and len(e["loc"]) == 2 and _wants_object(e) for e in why.errors):
+        return problem(RouterError(422, "invalid_value", "Send a JSON object."), errors=[])
+    errors = [{"field": _field(e["loc"]), "message": _said(e)} for e in why.errors]
     said = "; ".join(f"{e['field']}: {e['message']}" for e in errors)
     field = errors[0]["field"] if errors else None
     return problem(RouterError(422, "invalid_value", said, param=field), errors=errors)
+
+
+def _wants_object(flaw: dict[str, Any]) -> bool:
+    """Whether the body is another kind of JSON: the name in its place is ours, not the client's."""
+    return flaw["type"] in ("model_attributes_type", "model_type", "dict_type")
+
+
+def _said(flaw: dict[str, Any]) -> str:
+    """What is wrong with a field. Money in a float would lose what it was given."""
+    if flaw["type"] == "string_type" and "_usd" in str(flaw["loc"][-1]):
+        return 'Send dollars as a decimal number in text, such as "0.05".'
+    return str(flaw["msg"])
 
 
 def _field(place: tuple[str | int, ...]) -> str:

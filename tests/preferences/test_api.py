@@ -117,3 +117,27 @@ def test_a_key_has_preferences_of_its_own(api: Client, cast: Cast) -> None:
     assert api.get(path).json()["max_latency_ms"] == 700
     wrong = patch(api, {"max_cost_usd": "-1"}, path)
     assert (wrong.status_code, wrong.json()["field"]) == (422, "max_cost_usd")
+
+
+def test_a_refused_body_is_told_in_words_of_who_sent_it(cast: Cast) -> None:
+    client = Client(headers={"Authorization": f"Bearer {cast.acme_key}"})
+
+    def patched(body: str) -> tuple[str, str | None]:
+        answer = client.patch(PATH, body, content_type="application/json")
+        assert answer.status_code == 422
+        return answer.json()["detail"], answer.json()["field"]
+
+    assert patched("[]") == ("Send a JSON object.", None)
+    said = 'Send dollars as a decimal number in text, such as "0.05".'
+    assert patched('{"max_cost_usd": 0.05}') == (f"max_cost_usd: {said}", "max_cost_usd")
+    assert "valid integer" in patched('{"max_latency_ms": "soon"}')[0]
+
+
+def test_the_trail_names_whose_preferences_a_key_changed(cast: Cast) -> None:
+    client = Client(headers={"Authorization": f"Bearer {cast.acme_key}"})
+    path = f"{PATH}/users/{cast.bob.id}"
+    body = {"max_latency_ms": 900}
+    assert client.patch(path, body, content_type="application/json").status_code == 200
+    with tenant_scope(cast.acme.id):
+        entry = AuditEntry.objects.get(action="preferences.update")
+    assert entry.object_name == f"preferences of {cast.bob.email}"
