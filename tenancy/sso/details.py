@@ -14,6 +14,7 @@ from tenancy.pace import check_pace
 from tenancy.sso import fields as checked
 
 QUESTIONS_PER_MINUTE_MAX = 30
+A = TypeVar("A")
 T = TypeVar("T")
 
 
@@ -60,10 +61,10 @@ def asked(
     return replace(details, issuer=outside("issuer", ask))
 
 
-def paced(organization_id: UUID, ask: Callable[[str], T], name: str) -> T:
+def paced(organization_id: UUID, ask: Callable[[A], T], name: A) -> T:
     """Asks a server that the organization names, not too often: it is no means to knock on doors.
 
-    Raises ``RouterError`` (429).
+    Nor to keep this one busy, with key pairs. Raises ``RouterError`` (429).
     """
     check_pace(
         f"sso-questions:{organization_id.hex}",

@@ -53,19 +53,26 @@ def create_connection(
     if kind not in set(SsoKind):
         raise invalid("kind", f"Choose one of: {', '.join(SsoKind)}.")
     details = asked(organization_id, kind, details)
-    pair = new_key_pair(timezone.now()) if kind == SsoKind.SAML else None
+    made = SsoConnection(id=new_id(), organization_id=organization_id, kind=kind)
+    details = replace(details, required=False, name=details.name or "")
+    _apply(made, replace(details, default_role=details.default_role or Role.MEMBER))
+    _check_complete(made)
     with tenant_scope(organization_id):
-        if SsoConnection.objects.filter(organization_id=organization_id).count() >= CONNECTIONS_MAX:
-            raise invalid("kind", f"An organization has at most {CONNECTIONS_MAX} connections.")
-        made = SsoConnection(id=new_id(), organization_id=organization_id, kind=kind)
-        details = replace(details, required=False, name=details.name or "")
-        _apply(made, replace(details, default_role=details.default_role or Role.MEMBER))
-        _check_complete(made)
-        if pair is not None:
-            keep_key_pair(made, pair)
+        _check_room(organization_id)
+    if kind == SsoKind.SAML:
+        # A pair takes some tenths of a second: for what is sure to be kept alone, outside a
+        # transaction, and not too often.
+        keep_key_pair(made, paced(organization_id, new_key_pair, timezone.now()))
+    with tenant_scope(organization_id):
+        _check_room(organization_id)
         made.save(force_insert=True)
         audit.record_of(made, actor, "sso.create", after=_told(made))
     return made
+
+
+def _check_room(organization_id: UUID) -> None:
+    if SsoConnection.objects.filter(organization_id=organization_id).count() >= CONNECTIONS_MAX:
+        raise invalid("kind", f"An organization has at most {CONNECTIONS_MAX} connections.")
 
 
 def change_connection(

@@ -31,6 +31,7 @@ from tenancy.sso.core import clean_domain, domain_of, proof_name, proof_text
 from tenancy.sso.details import Details
 from tenancy.sso.dns import LookupFailedError, read_answer
 from tenancy.sso.http import ANSWER_BYTES_MAX, guarded_session
+from tenancy.sso.keys import KeyPair
 from tenancy.sso.selectors import find_connection, route_of
 from tenancy.sso.services import (
     add_domain,
@@ -633,6 +634,35 @@ def test_providers_are_asked_so_often_a_minute(cast: Cast, issuer: str, monkeypa
     shown = signed_in(cast.alice).post(f"{PAGE}/sso", body | {"issuer": issuer})
     assert shown.status_code == 429
     assert b"a minute" in shown.content
+
+
+@pytest.mark.django_db
+def test_no_key_pair_is_made_for_what_is_refused(cast: Cast, monkeypatch: Any) -> None:
+    pairs: list[Any] = []
+
+    def counted(now: Any) -> KeyPair:
+        pairs.append(now)
+        return KeyPair("a certificate", "a key")
+
+    monkeypatch.setattr("tenancy.sso.services.new_key_pair", counted)
+    monkeypatch.setattr("tenancy.sso.details.QUESTIONS_PER_MINUTE_MAX", 0)
+    client = Client(headers={"Authorization": f"Bearer {cast.acme_key}"})
+
+    def send(**more: str) -> Any:
+        body = {"kind": "saml", "name": "IdP"} | more
+        return client.post(API, body, content_type="application/json")
+
+    metadata = IdentityProvider().metadata()
+    refused = send()
+    assert (refused.status_code, refused.json()["field"]) == (422, "idp_entity_id")
+    assert send(metadata=metadata).json()["code"] == "too_many_questions"
+    assert pairs == []
+    monkeypatch.setattr("tenancy.sso.details.QUESTIONS_PER_MINUTE_MAX", 1000)
+    monkeypatch.setattr("tenancy.sso.services.CONNECTIONS_MAX", 1)
+    assert send(metadata=metadata).status_code == 201
+    full = send(metadata=metadata)
+    assert (full.status_code, full.json()["field"]) == (422, "kind")
+    assert len(pairs) == 1
 
 
 @pytest.mark.django_db
