@@ -85,7 +85,8 @@ def connect(request: HttpRequest, wanted: ProviderIn) -> Any:
 @in_scope
 def show_provider(request: HttpRequest, response: HttpResponse, slug: str) -> dict[str, Any]:
     """One provider, without its secret."""
-    return tagged(_one(request, slug), response, provider_version(found(request, slug)))
+    row = _row(request, slug)
+    return tagged(_told([row])[0], response, provider_version(row))
 
 
 @router.patch("/{slug:slug}", response=ConnectedProviderOut, summary="Change a provider")
@@ -183,11 +184,15 @@ def _nowhere() -> RouterError:
 
 
 def _one(request: HttpRequest, slug: str) -> dict[str, Any]:
-    rows = selectors.providers(holder(request).organization_id).filter(slug=slug)
-    told = _told(list(rows))
-    if not told:
+    return _told([_row(request, slug)])[0]
+
+
+def _row(request: HttpRequest, slug: str) -> Provider:
+    """The provider with its live credential, read once: the body and its version are of one."""
+    row = selectors.providers(holder(request).organization_id).filter(slug=slug).first()
+    if row is None:
         raise _nowhere()
-    return told[0]
+    return row
 
 
 def _told(rows: list[Provider]) -> list[dict[str, Any]]:

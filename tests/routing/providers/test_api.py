@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
+from uuid import UUID
 
 import pytest
 from django.test import Client
@@ -106,3 +108,25 @@ def test_a_test_tells_what_came_of_it(rest: Client, server: Server) -> None:  # 
     away = {"preset": "local", "slug": "away", "base_url": "http://127.0.0.1:9/v1"}
     send(rest, "post", PATH, away)
     assert not send(rest, "post", f"{PATH}/away/test", {}).json()["reachable"]
+
+
+def test_a_body_and_its_version_are_of_one_moment(
+    rest: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    send(rest, "post", PATH, {"preset": "groq", "secret": SECRET})
+
+    def meanwhile(organization_id: UUID, ids: Sequence[UUID]) -> dict[UUID, Any]:
+        Provider.objects.filter(organization_id=organization_id, slug="groq").update(name="Newer")
+        return {}
+
+    with monkeypatch.context() as patched:
+        patched.setattr("routing.providers.api.read_health", meanwhile)
+        shown = rest.get(f"{PATH}/groq")
+    assert shown.json()["name"] == "Groq"
+    late = rest.patch(
+        f"{PATH}/groq",
+        {"name": "Mine"},
+        content_type="application/json",
+        headers={"If-Match": shown["ETag"]},
+    )
+    assert (late.status_code, late.json()["current"]["name"]) == (412, "Newer")
