@@ -183,7 +183,7 @@ def shown_to_people(name: str, value: Any) -> str:
         return {"priority": "not set", "cost-threshold": "no threshold"}.get(name, "no limit")
     if name in ("max-cost", "cost-threshold"):
         return format_usd(value, exact=True)
-    return duration(value) if name == "max-latency" else str(value).capitalize()
+    return f"{count(value)} ms" if name == "max-latency" else str(value).capitalize()
 
 
 def may_change(scope: Scope, member: Member) -> Role:

@@ -210,6 +210,12 @@ def test_ones_own_limit_above_the_organizations_says_it_has_no_effect(
     assert "No effect: the organization&#x27;s limit of $0.05 is lower." in answer.content.decode()
 
 
+def test_a_limit_is_named_as_it_is_stored(browser: Client, cast: Cast) -> None:
+    save_preferences(cast.acme.id, None, {"max_latency_ms": 1_234}, actor=SYSTEM)
+    page = browser.get(f"{PAGE}?scope=mine").content.decode()
+    assert "The organization&#x27;s limit of 1,234 ms holds." in page
+
+
 def test_what_the_organization_blocks_cannot_be_removed_by_a_user(
     browser: Client, cast: Cast
 ) -> None:
