@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID
@@ -108,7 +109,8 @@ def newer(request: MemberRequest) -> HttpResponse:
 def live(request: MemberRequest) -> HttpResponseBase:
     """Requests as they come: rows for the top of the list, as server-sent events.
 
-    ``?drawn=`` says until when the page knows all; each event's id does so from then on.
+    ``?drawn=`` says until when the page knows all; the ids of events do so from then on, and there
+    are none before all that was missed is told. ``gap`` says that it took too long to find.
     """
     filters = _filters(request).but(until=None)
     organization_id = request.member.organization_id
@@ -127,15 +129,17 @@ def live(request: MemberRequest) -> HttpResponseBase:
         since = (drawn if catching_up else now) - LATE
         for id_ in [id_ for id_, at in known.items() if at < since]:
             del known[id_]
-        calls = call_selectors.arrivals(organization_id, filters, since, list(known))
+        read = partial(call_selectors.arrivals, organization_id, filters, since, list(known))
+        calls = _in_time(read) if catching_up else read()
+        if calls is None:
+            catching_up = 0
+            return [Event("gap", "", str(_micros(now)))]
         known.update({call.id: call.created_at for call in calls})
         catching_up = max(0, catching_up - 1) if len(calls) == call_selectors.PAGE_CALLS else 0
         context = {"zone": request.member.time_zone, "here": here}
         rows = [{"row": shown(call, names), **context} for call in reversed(calls)]
-        events = [
-            Event("row", render_to_string(f"{TEMPLATE}#row", row), str(_micros(now)))
-            for row in rows
-        ]
+        until = "" if catching_up else str(_micros(now))
+        events = [Event("row", render_to_string(f"{TEMPLATE}#row", row), until) for row in rows]
         are_stale = are_stale or bool(rows)
         if are_stale and now - summed_at >= SUMS_EVERY:
             are_stale, summed_at = False, now
@@ -291,6 +295,16 @@ def _limit_time() -> None:
         cursor.execute("SELECT set_config('statement_timeout', %s, true)", [str(READ_MS_MAX)])
 
 
+def _in_time(read: Callable[[], list[Call]]) -> list[Call] | None:
+    """What was read, or None where it took too long: what is rare may be sought for days."""
+    try:
+        with transaction.atomic():
+            _limit_time()
+            return read()
+    except DatabaseError:
+        return None
+
+
 def _tags(call: Call) -> list[dict[str, str]]:
     """What the sender said about the request, each with the list of all that say the same."""
     return [
@@ -328,10 +342,10 @@ def _micros(at: datetime) -> int:
 
 
 def _moment(micros: str) -> datetime:
-    """When a page was drawn; what is no time, or lies ahead, is now."""
+    """When a page was drawn: since 1970; what is no time, or lies ahead, is now."""
     now = timezone.now()
     try:
-        return min(_START + timedelta(microseconds=int(micros)), now)
+        return min(_START + timedelta(microseconds=max(0, int(micros))), now)
     except (ValueError, OverflowError):
         return now
 

@@ -22,10 +22,14 @@
     if (!toggle || document.hidden || source) return;
     source = new EventSource(toggle.dataset.live);
     source.addEventListener('open', () => { failures = 0; show(''); });
-    source.addEventListener('row', (event) => {
-      add(event.data);
-      // Until when all is known: where the next stream goes on.
-      toggle.dataset.live = toggle.dataset.live.replace(/drawn=\d+/, `drawn=${event.lastEventId}`);
+    // Until when all is known: where the next stream goes on. Not said while rows are caught up.
+    const known = ({ lastEventId }) => {
+      if (lastEventId) toggle.dataset.live = toggle.dataset.live.replace(/drawn=\d+/, `drawn=${lastEventId}`);
+    };
+    source.addEventListener('row', (event) => { add(event.data); known(event); });
+    source.addEventListener('gap', (event) => {
+      known(event);
+      show('Some requests from before are missing: reload the page.');
     });
     source.addEventListener('sums', (event) => redraw(event.data));
     // Its ten minutes are over, and somebody still looks.

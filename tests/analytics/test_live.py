@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from django.conf import settings
+from django.db import connection
 from django.test import Client
 
 from analytics.ledger import Ledger
@@ -86,6 +87,39 @@ def test_a_broken_stream_goes_on_where_it_stopped(
     assert f'id="r-{later}"' in told
 
 
+def test_a_stream_that_breaks_while_it_catches_up_tells_the_rest_next_time(
+    as_alice: Client, write: Write, cast: Cast
+) -> None:
+    drawn = now_ms() - 600 * MINUTE_MS
+    ids = write(*(row(cast.acme.id, drawn + i * 5 * MINUTE_MS + 1, chance=i) for i in range(70)))
+    stream = pieces(as_alice, drawn)
+    first = next(stream)
+    assert first.count("event: row\n") == 50
+    assert "id: " not in first
+    assert f"\nid: {now_ms() // 10**6}" in next(stream), "all that was missed is told"
+    # A browser that heard no id asks as before.
+    again = pieces(as_alice, drawn)
+    told = next(again) + next(again)
+    assert all(f'id="r-{id_}"' in told for id_ in ids)
+
+
+def test_what_takes_too_long_to_find_is_left_to_a_reload(
+    as_alice: Client, write: Write, cast: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def slow(*_: Any) -> list[Any]:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_sleep(20)")
+        return []
+
+    with monkeypatch.context() as patched:
+        patched.setattr("analytics.views.READ_MS_MAX", 20)
+        patched.setattr("analytics.views.call_selectors.arrivals", slow)
+        stream = pieces(as_alice, now_ms() - 6000 * MINUTE_MS)
+        assert next(stream).startswith("event: gap\nid: ")
+    (later,) = write(row(cast.acme.id, now_ms()))
+    assert f'id="r-{later}"' in next(stream)
+
+
 def test_the_sums_come_with_the_rows_and_not_with_each(
     as_alice: Client, write: Write, cast: Cast
 ) -> None:
@@ -99,7 +133,7 @@ def test_the_sums_come_with_the_rows_and_not_with_each(
     assert (told.count("event: row\n"), told.count("event: sums\n")) == (1, 0)
 
 
-@pytest.mark.parametrize("drawn", ["", "now", "-1", "9" * 40, "\x00"])
+@pytest.mark.parametrize("drawn", ["", "now", "-1", "-62135596800000000", "9" * 40, "\x00"])
 def test_a_strange_time_is_now(as_alice: Client, drawn: str) -> None:
     answer: Any = as_alice.get("/requests/live", {"drawn": drawn})
     assert answer.status_code == 200
