@@ -125,8 +125,9 @@ class Runtime:
             self._warming.cancel()
         _running.remove(self)
         await self.live.settle()
-        await self.upstream.close()
         self._pipe.close()
+        # The last to wait: its turn of the loop closes the socket to Redis as well.
+        await self.upstream.close()
         self.journal.close()
         self._threads.shutdown(wait=False)
 

@@ -77,6 +77,18 @@
     if (request) request.error = null;
   }, true);
 
+  // Each step back or forward asks for its page; the answer to an earlier step comes too late.
+  let restoring = null;
+  function forget() {
+    if (restoring) restoring.abort();
+    restoring = null;
+  }
+  document.addEventListener('htmx:historyCacheMiss', (event) => {
+    forget();
+    restoring = event.detail.xhr;
+  });
+  document.addEventListener('htmx:pushedIntoHistory', forget);
+
   // 422: the value is refused, and the message beside it says why. 2xx: it is stored now.
   document.addEventListener('htmx:afterRequest', (event) => {
     const form = event.detail.elt;

@@ -112,6 +112,23 @@ def test_the_last_of_three_fast_changes_wins(open_page: Open) -> None:
     assert number(page, "Success rate") in ("0%", "0.00%")
 
 
+def test_the_last_of_fast_steps_back_wins(open_page: Open) -> None:
+    page = open_page(f"{PATH}?range=24h")
+    for span in ("7d", "30d"):
+        page.locator("#filter-range").select_option(span)
+        expect(page).to_have_url(re.compile(f"range={span}"))
+    held: list[Route] = []
+    page.route("**/analytics?range=7d*", lambda route: held.append(route))
+    page.evaluate("history.back()")
+    page.wait_for_function("location.search.includes('7d')")
+    page.evaluate("history.back()")
+    expect(page.locator("#filter-range")).to_have_value("24h")
+    for route in held:
+        route.continue_()
+    page.wait_for_timeout(600)
+    expect(page.locator("#filter-range")).to_have_value("24h")
+
+
 def test_zoom_sets_the_time_and_a_chart_is_a_table_too(open_page: Open) -> None:
     page = open_page(f"{PATH}?range=24h")
     drawn(page)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from asgiref.sync import sync_to_async
 from django.test import AsyncRequestFactory
 
 from project.middleware import StaticFiles
@@ -28,7 +29,7 @@ async def test_a_file_comes_in_pieces(files: StaticFiles) -> None:
     assert len(pieces) > 1
     assert answer["Content-Type"].startswith("text/css")
     assert answer["Content-Length"] == str(SIZE)
-    answer.close()
+    await sync_to_async(answer.close)()
 
 
 async def test_a_range_of_it(files: StaticFiles) -> None:
@@ -36,12 +37,12 @@ async def test_a_range_of_it(files: StaticFiles) -> None:
     answer: Any = files(AsyncRequestFactory().get("/static/big.css", headers=part))
     assert answer.status_code == 206
     assert b"".join([piece async for piece in answer]) == b"x" * 10
-    answer.close()
+    await sync_to_async(answer.close)()
 
 
 async def test_what_the_browser_has_is_not_sent_again(files: StaticFiles) -> None:
     first: Any = files(AsyncRequestFactory().get("/static/big.css"))
-    first.close()
+    await sync_to_async(first.close)()
     since = {"If-Modified-Since": first["Last-Modified"]}
     again: Any = files(AsyncRequestFactory().get("/static/big.css", headers=since))
     assert (again.status_code, again.content) == (304, b"")
