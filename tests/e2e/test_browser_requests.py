@@ -67,6 +67,21 @@ def test_live_rows_come_on_top_and_nothing_is_fetched_again(open_page: Open, hou
     assert len(asked) == 1
 
 
+def test_the_tail_says_what_it_could_not_find(
+    open_page: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("analytics.views._in_time", lambda read: None)
+    page = open_page("/requests")
+    page.set_viewport_size({"width": 390, "height": 800})
+    live = page.get_by_role("button", name="Live")
+    before = live.get_attribute("data-live")
+    live.click()
+    expect(page.locator("#live-state")).to_contain_text("missing: reload the page")
+    # The next stream does not look for it again.
+    assert live.get_attribute("data-live") != before
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
 def test_a_hidden_tab_listens_to_nothing(open_page: Open, house: House) -> None:
     page = open_page("/requests?status=ok")
     page.get_by_role("button", name="Live").click()
