@@ -192,7 +192,7 @@ def test_preferences_and_requests_say_that_today_is_over(
 
 @pytest.mark.parametrize(
     ("value", "said"),
-    [("much", "such as 400"), ("0", "above $0"), ("1000001", "up to $1,000,000")],
+    [("much", "such as 400"), ("0", "above $0"), ("1000001", "at most $1,000,000")],
 )
 def test_what_is_no_threshold_is_refused(as_alice: Client, value: str, said: str) -> None:
     answer = as_alice.post(THRESHOLD, {"value": value, "was": ""}, headers=SWAP)

@@ -57,6 +57,7 @@ OTHERS = {
     "origin_of": "reads",
     "providers_of_environment": "reads",
     "as_dict": "reads",
+    "mark_tested": "notes what a test found and changes no configuration",
     "keep_partitions": "upkeep of the ledger, of no organization",
 }
 
