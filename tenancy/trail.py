@@ -72,7 +72,7 @@ FIELDS = {
     "max_latency_ms": "longest answer",
     "output_nano_per_mtok": "price of output",
     "require_mfa": "second factor required",
-    "store_bodies": "bodies kept",
+    "store_bodies": "prompts and answers stored",
 }
 _TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
 

@@ -94,7 +94,7 @@ class TestSettings:
         assert row.epoch > before
         page = as_alice.get("/audit-log").content.decode()
         assert "Organization changed" in page
-        assert "<dt>store bodies</dt><dd><del><bdi>off</bdi></del>" in page
+        assert "<dt>prompts and answers stored</dt><dd><del><bdi>off</bdi></del>" in page
 
     @pytest.mark.parametrize(
         ("field", "value"),
