@@ -76,7 +76,7 @@ def test_the_main_jobs_are_done_by_keyboard_alone(open_page: Open, house: House)
     [
         ("/requests", "[data-dialog=palette]"),
         ("/api-keys", "[data-opens=new-key]"),
-        ("/members", "a[href='/members/leave']"),
+        ("/members", "a[href$='/remove']"),
         ("/providers/groq", "[data-opens]"),
     ],
 )
