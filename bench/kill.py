@@ -31,12 +31,12 @@ import httpx
 from bench import books, system
 from bench.upstream import ROOT
 
-# The command line by which each part is known among the supervisor's children.
+# The command lines by which each part is known among the supervisor's children.
 PARTS = {
-    "web": "manage.py web",
-    "drainer": "manage.py drain",
-    "postgres": "/postgres -D",
-    "valkey": "valkey-server",
+    "web": ("manage.py web",),
+    "drainer": ("manage.py drain",),
+    "postgres": ("/postgres -D",),
+    "valkey": ("valkey-server", "redis-server"),  # whichever the machine has
 }
 MODEL = "sandbox-fast"
 UNTOUCHED_S = 2.0
@@ -75,7 +75,7 @@ class House:
                 parent = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
             except (OSError, ValueError):
                 continue
-            if parent == self.process.pid and PARTS[part] in words:
+            if parent == self.process.pid and any(mark in words for mark in PARTS[part]):
                 found.append(pid)
         return found
 
